@@ -1,0 +1,92 @@
+package mail
+
+import (
+	"bytes"
+	"errors"
+	"fmt"
+	netmail "net/mail"
+	"strings"
+	"time"
+
+	gomail "github.com/wneessen/go-mail"
+)
+
+// Message is one mail to one recipient.
+type Message struct {
+	From      string    // address, required
+	FromName  string    // shown beside From; empty: none
+	To        string    // address, required; a non-ASCII domain is sent as its A-label
+	Subject   string    // one line; control characters are dropped
+	Text      string    // plain-text body, required
+	HTML      string    // HTML body; empty: a text-only mail
+	MessageID string    // without angle brackets; empty: a fresh one for each attempt
+	Date      time.Time // zero: the time of sending
+}
+
+var (
+	errFrom      = errors.New("the From address is not valid")
+	errMessageID = errors.New("the Message-ID is not valid")
+	errBody      = errors.New("the mail has no text")
+)
+
+// envelope is a message ready for the wire. The addresses hold nothing that
+// could end the command line they are put into.
+type envelope struct {
+	from, to string
+	content  []byte
+}
+
+func (m Message) seal() (envelope, *Failure) {
+	from, err := wireAddress(m.From)
+	if err != nil {
+		// The sender is a setting: no recipient is to blame for it.
+		return envelope{}, &Failure{Class: ServerDown, Configuration: true, Stage: StageCompose, Err: errFrom}
+	}
+	to, err := wireAddress(m.To)
+	if err != nil {
+		return envelope{}, &Failure{Class: Permanent, Stage: StageCompose, Err: err}
+	}
+	content, err := m.compose(from, to)
+	if err != nil {
+		return envelope{}, &Failure{Class: Permanent, Stage: StageCompose, Err: err}
+	}
+	return envelope{from: from, to: to, content: content}, nil
+}
+
+func (m Message) compose(from, to string) ([]byte, error) {
+	id := m.MessageID
+	if id == "" {
+		id = NewMessageID(from)
+	}
+	if _, err := wireAddress(id); err != nil {
+		return nil, errMessageID
+	}
+	if m.Text == "" {
+		return nil, errBody
+	}
+	date := m.Date
+	if date.IsZero() {
+		date = time.Now()
+	}
+
+	msg := gomail.NewMsg(gomail.WithNoDefaultUserAgent())
+	msg.FromMailAddress(&netmail.Address{Name: headerText(m.FromName, maxDisplayName), Address: from})
+	msg.ToMailAddress(&netmail.Address{Address: to})
+	msg.Subject(headerText(m.Subject, maxSubject))
+	msg.SetDateWithValue(date)
+	msg.SetMessageIDWithValue(id)
+	// RFC 3834, section 5: keeps vacation responders from answering.
+	msg.SetGenHeader("Auto-Submitted", "auto-generated")
+	msg.SetGenHeader(gomail.HeaderXAutoResponseSuppress, "All")
+	msg.SetBodyString(gomail.TypeTextPlain, strings.ToValidUTF8(m.Text, "\uFFFD"))
+	if m.HTML != "" {
+		msg.AddAlternativeString(gomail.TypeTextHTML, strings.ToValidUTF8(m.HTML, "\uFFFD"))
+	}
+
+	var content bytes.Buffer
+	content.Grow(2 * (len(m.Text) + len(m.HTML)))
+	if _, err := msg.WriteTo(&content); err != nil {
+		return nil, fmt.Errorf("compose mail: %w", err)
+	}
+	return content.Bytes(), nil
+}

@@ -1,0 +1,243 @@
+package mail
+
+import (
+	"context"
+	"crypto/tls"
+	"errors"
+	"fmt"
+	"net"
+	"slices"
+	"sync"
+	"time"
+)
+
+// PoolConfig sets the limits of a [Pool]. The zero value means the defaults.
+type PoolConfig struct {
+	Size           int           // connections, and so mails in flight; 0 means 4
+	MaxMessages    int           // messages before a connection is replaced; 0 means 1,000
+	ConnectTimeout time.Duration // opening a TCP connection, then the implicit TLS handshake; 0 means 10 s
+	CommandTimeout time.Duration // each command and its answer; 0 means 30 s
+	DataTimeout    time.Duration // sending the content, and waiting for the answer to it; 0 means 60 s each
+	IdleTimeout    time.Duration // an unused connection is closed after this; 0 means 30 s
+
+	// Hello is the host name given in EHLO. Empty: the address literal of the
+	// connection's own end.
+	Hello string
+	// TLS is the base of the TLS settings; nil means the system's roots. Its
+	// ServerName defaults to the host, its MinVersion is raised to TLS 1.2.
+	TLS *tls.Config
+	// Dial opens connections. Nil means a net.Dialer.
+	Dial func(ctx context.Context, network, address string) (net.Conn, error)
+}
+
+func (c PoolConfig) withDefaults() (PoolConfig, error) {
+	if c.Size < 0 || c.MaxMessages < 0 || c.ConnectTimeout < 0 || c.CommandTimeout < 0 || c.DataTimeout < 0 || c.IdleTimeout < 0 {
+		return c, errors.New("no limit may be negative")
+	}
+	if c.Hello != "" && !validDomain(c.Hello) {
+		return c, errors.New("the EHLO name is not a host name")
+	}
+	c.Size = orDefault(c.Size, 4)
+	c.MaxMessages = orDefault(c.MaxMessages, 1000)
+	c.ConnectTimeout = orDefault(c.ConnectTimeout, 10*time.Second)
+	c.CommandTimeout = orDefault(c.CommandTimeout, 30*time.Second)
+	c.DataTimeout = orDefault(c.DataTimeout, 60*time.Second)
+	c.IdleTimeout = orDefault(c.IdleTimeout, 30*time.Second)
+	if c.Dial == nil {
+		c.Dial = new(net.Dialer).DialContext
+	}
+	return c, nil
+}
+
+func orDefault[T int | time.Duration](value, fallback T) T {
+	if value == 0 {
+		return fallback
+	}
+	return value
+}
+
+// Pool sends mail to one server over kept-open connections. It is safe for
+// concurrent use; Size sends run at once and further ones wait. A Pool opens
+// no connection before the first Send.
+type Pool struct {
+	server Server
+	config PoolConfig
+
+	slots   chan struct{}  // one token a send in flight
+	closing chan struct{}  // closed when Close begins
+	drained chan struct{}  // closed when Close is done
+	parting sync.WaitGroup // idle connections being closed by their timer
+
+	mu     sync.Mutex
+	closed bool
+	idle   []*connection // most recently used last
+}
+
+// NewPool returns a pool for server, or the first fault of the settings:
+// that of [Server.Validate], or of a limit in config.
+func NewPool(server Server, config PoolConfig) (*Pool, error) {
+	if err := server.Validate(); err != nil {
+		return nil, fmt.Errorf("mail pool: %w", err)
+	}
+	config, err := config.withDefaults()
+	if err != nil {
+		return nil, fmt.Errorf("mail pool: %w", err)
+	}
+	return &Pool{
+		server:  server,
+		config:  config,
+		slots:   make(chan struct{}, config.Size),
+		closing: make(chan struct{}),
+		drained: make(chan struct{}),
+	}, nil
+}
+
+// Send hands m to the server and returns nil once the server has taken
+// responsibility for it (RFC 5321, section 4.2.5). Any other outcome is a
+// *[Failure].
+//
+// A kept-open connection that turns out to be closed is replaced once, by a
+// fresh one, as long as nothing of the content was sent; so no message is ever
+// handed over twice by one Send.
+//
+// The end of ctx closes the connection in use. Whoever shuts down in an orderly
+// way gives a running Send the time to finish: interrupted between the final
+// dot and its answer, it fails as [Unknown].
+func (p *Pool) Send(ctx context.Context, m Message) error {
+	if failure := p.send(ctx, m); failure != nil {
+		return failure
+	}
+	return nil
+}
+
+func (p *Pool) send(ctx context.Context, m Message) *Failure {
+	mail, failure := m.seal()
+	if failure != nil {
+		return failure
+	}
+	if failure := p.acquire(ctx); failure != nil {
+		return failure
+	}
+	defer func() { <-p.slots }()
+
+	if c := p.takeIdle(); c != nil {
+		failure := c.deliver(ctx, mail)
+		p.put(c)
+		stale := c.broken && !c.handedOver && ctx.Err() == nil
+		if !stale {
+			return failure
+		}
+	}
+	c, failure := p.connect(ctx)
+	if failure != nil {
+		return failure
+	}
+	failure = c.deliver(ctx, mail)
+	p.put(c)
+	return failure
+}
+
+func (p *Pool) acquire(ctx context.Context) *Failure {
+	// Checked first, because select picks at random among what is ready.
+	if ctx.Err() != nil {
+		return &Failure{Class: Canceled, Stage: StageConnect, Err: context.Cause(ctx)}
+	}
+	select {
+	case <-p.closing:
+		return &Failure{Class: Canceled, Stage: StageConnect, Err: ErrClosed}
+	default:
+	}
+	select {
+	case p.slots <- struct{}{}:
+		return nil
+	case <-p.closing:
+		return &Failure{Class: Canceled, Stage: StageConnect, Err: ErrClosed}
+	case <-ctx.Done():
+		return &Failure{Class: Canceled, Stage: StageConnect, Err: context.Cause(ctx)}
+	}
+}
+
+// takeIdle returns the connection used last, so that surplus ones grow old and
+// go; nil when there is none.
+func (p *Pool) takeIdle() *connection {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	if len(p.idle) == 0 {
+		return nil
+	}
+	last := len(p.idle) - 1
+	c := p.idle[last]
+	p.idle[last] = nil
+	p.idle = p.idle[:last]
+	c.idle.Stop()
+	return c
+}
+
+// put keeps c for the next message, or closes it.
+func (p *Pool) put(c *connection) {
+	if c.broken || c.messages >= p.config.MaxMessages || !p.keep(c) {
+		c.close()
+	}
+}
+
+func (p *Pool) keep(c *connection) bool {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	if p.closed {
+		return false
+	}
+	p.idle = append(p.idle, c)
+	if c.idle == nil {
+		c.idle = time.AfterFunc(p.config.IdleTimeout, func() { p.retire(c) })
+	} else {
+		c.idle.Reset(p.config.IdleTimeout)
+	}
+	return true
+}
+
+// retire closes a connection nobody used for a while.
+func (p *Pool) retire(c *connection) {
+	p.mu.Lock()
+	at := slices.Index(p.idle, c)
+	if at < 0 {
+		// It was taken, or closed with the pool, just before the timer fired.
+		p.mu.Unlock()
+		return
+	}
+	p.idle = slices.Delete(p.idle, at, at+1)
+	p.parting.Add(1)
+	p.mu.Unlock()
+	defer p.parting.Done()
+	c.close()
+}
+
+// Close refuses new sends, waits for those in flight, says goodbye on every
+// kept-open connection and returns when all are closed. Sends still waiting
+// for a connection fail as [Canceled] with [ErrClosed]. A second Close waits
+// for the first.
+func (p *Pool) Close() {
+	p.mu.Lock()
+	first := !p.closed
+	p.closed = true
+	idle := p.idle
+	p.idle = nil
+	p.mu.Unlock()
+	if first {
+		p.drain(idle)
+	}
+	<-p.drained
+}
+
+func (p *Pool) drain(idle []*connection) {
+	defer close(p.drained)
+	close(p.closing)
+	for _, c := range idle {
+		c.idle.Stop()
+		c.close()
+	}
+	// Every slot is taken for good, so that no send starts once this is done.
+	for range p.config.Size {
+		p.slots <- struct{}{}
+	}
+	p.parting.Wait()
+}
