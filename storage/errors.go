@@ -1,0 +1,114 @@
+package storage
+
+import (
+	"context"
+	"database/sql"
+	"database/sql/driver"
+	"errors"
+	"fmt"
+	"io"
+	"net"
+	"syscall"
+
+	"github.com/lib/pq"
+)
+
+// What callers decide by. Every other error is a fault of ours or of the
+// database and shows nothing of itself to people.
+var (
+	// ErrNotFound: no such thing.
+	ErrNotFound = errors.New("not found")
+	// ErrClaimLost: another worker holds the import, or it ended. Stop at once;
+	// nothing was written.
+	ErrClaimLost = errors.New("claim lost")
+	// ErrNotClaimable: nothing to do for a worker, or someone is doing it.
+	ErrNotClaimable = errors.New("not claimable")
+	// ErrKeyArriving: another request with this Idempotency-Key is arriving.
+	ErrKeyArriving = errors.New("idempotency key still arriving")
+	// ErrKeyReused: the Idempotency-Key was used for other bytes or options.
+	ErrKeyReused = errors.New("idempotency key reused")
+	// ErrWrongState: the thing is not in a state that allows this.
+	ErrWrongState = errors.New("wrong state")
+	// ErrAlreadyExists: there is one with that name or address.
+	ErrAlreadyExists = errors.New("already exists")
+	// ErrPurged: retention has taken it.
+	ErrPurged = errors.New("purged")
+	// ErrUnavailable: the database is away, starting, full or has no
+	// connection to give. The same call may succeed later.
+	ErrUnavailable = errors.New("database unavailable")
+	// ErrLastAdmin: it would leave no active administrator.
+	ErrLastAdmin = errors.New("last active administrator")
+)
+
+// translate turns an error of the driver into one of ours, in place, and says
+// what was being done. It is deferred by every exported method.
+func translate(err *error, doing string, args ...any) {
+	if *err == nil {
+		return
+	}
+	wrapped := fmt.Errorf(doing+": %w", append(args, *err)...)
+	switch {
+	case errors.Is(*err, sql.ErrNoRows):
+		*err = fmt.Errorf(doing+": %w", append(args, ErrNotFound)...)
+	case unavailable(*err):
+		*err = errors.Join(ErrUnavailable, wrapped)
+	default:
+		*err = wrapped
+	}
+}
+
+// unavailable reports whether err says that the database could not be asked,
+// rather than that it answered no.
+func unavailable(err error) bool {
+	if errors.Is(err, ErrUnavailable) {
+		return false // said already
+	}
+	if state := sqlState(err); state != "" {
+		switch state[:2] {
+		case "08", "53": // connection exception; insufficient resources, disk full
+			return true
+		case "57": // operator intervention; 57014 is our own timeout or cancel
+			return state != "57014"
+		case "58": // system error: I/O
+			return true
+		}
+		return false
+	}
+	if errors.Is(err, context.Canceled) || errors.Is(err, context.DeadlineExceeded) {
+		return false
+	}
+	var netErr net.Error
+	return errors.Is(err, driver.ErrBadConn) ||
+		errors.Is(err, sql.ErrConnDone) ||
+		errors.Is(err, io.EOF) || errors.Is(err, io.ErrUnexpectedEOF) ||
+		errors.Is(err, syscall.ECONNREFUSED) || errors.Is(err, syscall.ENOENT) ||
+		errors.Is(err, syscall.ECONNRESET) || errors.Is(err, syscall.EPIPE) ||
+		errors.As(err, &netErr)
+}
+
+// conflicted reports whether PostgreSQL gave the transaction up for another's
+// sake, so that the same again may well succeed.
+func conflicted(err error) bool {
+	switch sqlState(err) {
+	case "40001", "40P01": // serialization failure, deadlock
+		return true
+	}
+	return errors.Is(err, errVanished)
+}
+
+// errVanished: a row seen a moment ago is gone; looking again settles it.
+var errVanished = errors.New("row vanished")
+
+// violates reports whether err is a breach of the named constraint.
+func violates(err error, constraint string) bool {
+	var pqErr *pq.Error
+	return errors.As(err, &pqErr) && pqErr.Constraint == constraint
+}
+
+func sqlState(err error) string {
+	var pqErr *pq.Error
+	if errors.As(err, &pqErr) && len(pqErr.Code) == 5 {
+		return string(pqErr.Code)
+	}
+	return ""
+}

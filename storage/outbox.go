@@ -1,0 +1,249 @@
+package storage
+
+import (
+	"context"
+	"database/sql"
+	"errors"
+	"slices"
+	"strings"
+	"time"
+
+	"github.com/google/uuid"
+	"github.com/jmoiron/sqlx"
+	"github.com/lib/pq"
+
+	"rollcall/roster"
+)
+
+// ErrMailPaused: the mail server is away or refuses us; nothing is sent now.
+var ErrMailPaused = errors.New("mail paused")
+
+// DueInvitation is an invitation handed to a task. A task whose Dispatch is no
+// longer the invitation's is out of date and does nothing.
+type DueInvitation struct {
+	UserID   uuid.UUID `db:"user_id"`
+	Dispatch int32     `db:"dispatch"`
+}
+
+// Release says how many invitations may go out.
+type Release struct {
+	Limit int     // at most so many at once
+	Rate  float64 // a second over all workers; 0: no limit
+	// Again is when an invitation comes due once more if its task is lost.
+	Again time.Duration
+}
+
+// DispatchInvitations takes due invitations, oldest first, to be handed to one
+// task each. It returns none while mail is paused, and after a pause one at a
+// time until one has gone out. Callers on several workers take turns.
+func (s *Store) DispatchInvitations(ctx context.Context, r Release) (due []DueInvitation, err error) {
+	defer translate(&err, "dispatch invitations")
+	err = s.transact(ctx, func(tx *sqlx.Tx) error {
+		due = nil
+		limit, err := allowance(ctx, tx, r)
+		if err != nil || limit == 0 {
+			return err
+		}
+		if err := tx.SelectContext(ctx, &due, `
+			UPDATE invitations SET dispatch = dispatch + 1, due_at = now() + make_interval(secs => $2)
+			 WHERE user_id IN (SELECT user_id FROM invitations
+			                    WHERE status = 'pending' AND due_at <= now()
+			                    ORDER BY due_at LIMIT $1 FOR UPDATE SKIP LOCKED)
+			RETURNING user_id, dispatch`, limit, seconds(r.Again)); err != nil {
+			return err
+		}
+		if r.Rate == 0 || len(due) == 0 {
+			return nil
+		}
+		_, err = tx.ExecContext(ctx, `
+			UPDATE mail_state SET released_at = GREATEST(released_at, now() - interval '1 second') + make_interval(secs => $1)`,
+			float64(len(due))/r.Rate)
+		return err
+	})
+	return due, err
+}
+
+// allowance is how many invitations may be released now: at most a second's
+// worth of the rate, counted since the last release. It locks the one row of
+// mail_state, which is how callers take turns.
+func allowance(ctx context.Context, tx *sqlx.Tx, r Release) (int, error) {
+	var state struct {
+		Paused  bool    `db:"paused"`
+		Pauses  int     `db:"pauses"`
+		Elapsed float64 `db:"elapsed"`
+	}
+	if err := tx.GetContext(ctx, &state, `
+		SELECT COALESCE(paused_until > now(), false) AS paused, pauses,
+		       EXTRACT(EPOCH FROM now() - released_at)::float8 AS elapsed
+		  FROM mail_state FOR UPDATE`); err != nil {
+		return 0, err
+	}
+	limit := r.Limit
+	if state.Paused {
+		return 0, nil
+	}
+	if state.Pauses > 0 {
+		limit = min(limit, 1)
+	}
+	if r.Rate > 0 {
+		limit = min(limit, int(min(state.Elapsed, 1)*r.Rate+1e-9))
+		if r.Rate < 1 && state.Elapsed*r.Rate >= 1 {
+			limit = min(r.Limit, 1)
+		}
+	}
+	return max(limit, 0), nil
+}
+
+// Outgoing is what is needed to write one invitation mail.
+type Outgoing struct {
+	UserID     uuid.UUID `db:"user_id"`
+	Dispatch   int32     `db:"dispatch"`
+	Generation int32     `db:"generation"`
+	Email      string    `db:"email"`
+	Name       string    `db:"name"`
+	ExpiresAt  time.Time `db:"expires_at"`
+	Attempts   int       `db:"attempts"` // this one included
+	Unknowns   int       `db:"unknowns"`
+}
+
+// ClaimInvitation takes one invitation for sending, for lease, and starts its
+// time of life, ttl, anew. [ErrNotClaimable] if the task is out of date or
+// another worker is sending it; [ErrMailPaused] if it has to wait.
+func (s *Store) ClaimInvitation(ctx context.Context, d DueInvitation, lease, ttl time.Duration) (_ Outgoing, err error) {
+	defer translate(&err, "claim invitation of user %s", d.UserID)
+	var o Outgoing
+	err = s.db.GetContext(ctx, &o, `
+		UPDATE invitations i
+		   SET claimed_until = now() + make_interval(secs => $3), due_at = now() + make_interval(secs => $3),
+		       attempts = attempts + 1, expires_at = now() + make_interval(secs => $4)
+		  FROM users u
+		 WHERE i.user_id = $1 AND i.dispatch = $2 AND i.status = 'pending' AND u.id = i.user_id
+		   AND (i.claimed_until IS NULL OR i.claimed_until <= now())
+		   AND NOT EXISTS (SELECT FROM mail_state WHERE paused_until > now())
+		RETURNING i.user_id, i.dispatch, i.generation, i.expires_at, i.attempts, i.unknowns, u.email, u.name`,
+		d.UserID, d.Dispatch, seconds(lease), seconds(ttl))
+	if !errors.Is(err, sql.ErrNoRows) {
+		return o, err
+	}
+	r, err := s.db.ExecContext(ctx, `
+		UPDATE invitations SET dispatch = dispatch + 1, due_at = paused_until
+		  FROM mail_state
+		 WHERE user_id = $1 AND dispatch = $2 AND status = 'pending' AND paused_until > now()`, d.UserID, d.Dispatch)
+	if err != nil {
+		return o, err
+	}
+	if n, _ := r.RowsAffected(); n == 1 {
+		return o, ErrMailPaused
+	}
+	return o, ErrNotClaimable
+}
+
+// Outcome is how an attempt to send ended.
+type Outcome struct {
+	UserID   uuid.UUID
+	Dispatch int32
+	Status   roster.InvitationStatus // sent, failed, or pending: to be tried again after Wait
+	Wait     time.Duration
+	Unknown  bool   // the mail may have arrived
+	Spared   bool   // not the recipient's fault: the attempt does not count
+	Error    string // the mail server's words, "" if none
+}
+
+// RecordOutcomes settles attempts, many in one transaction. An outcome whose
+// invitation has moved on (sent afresh, accepted, revoked) changes nothing.
+func (s *Store) RecordOutcomes(ctx context.Context, outcomes []Outcome) (err error) {
+	defer translate(&err, "record %d outcomes", len(outcomes))
+	// In one order everywhere, so that two recorders wait instead of deadlocking.
+	outcomes = slices.SortedFunc(slices.Values(outcomes), func(a, b Outcome) int {
+		return strings.Compare(a.UserID.String(), b.UserID.String())
+	})
+	return s.transact(ctx, func(tx *sqlx.Tx) error { return recordOutcomes(ctx, tx, outcomes) })
+}
+
+func recordOutcomes(ctx context.Context, tx *sqlx.Tx, outcomes []Outcome) error {
+	n := len(outcomes)
+	ids, statuses, words := make(pq.StringArray, n), make(pq.StringArray, n), make(pq.StringArray, n)
+	dispatches, waits := make(pq.Int64Array, n), make(pq.Float64Array, n)
+	unknowns, spared := make(pq.Int64Array, n), make(pq.Int64Array, n)
+	anySent := false
+	for i, o := range outcomes {
+		ids[i], statuses[i], words[i] = o.UserID.String(), string(o.Status), roster.Shown(o.Error)
+		dispatches[i], waits[i] = int64(o.Dispatch), seconds(o.Wait)
+		unknowns[i], spared[i] = count(o.Unknown), count(o.Spared)
+		anySent = anySent || o.Status == roster.InvitationSent
+	}
+	if err := lockImportsOf(ctx, tx, ids); err != nil {
+		return err
+	}
+	var moves []moved
+	if err := tx.SelectContext(ctx, &moves, `
+		WITH settled AS (
+			UPDATE invitations i
+			   SET status = o.status, claimed_until = NULL, due_at = now() + make_interval(secs => o.wait),
+			       sent_at = CASE WHEN o.status = 'sent' THEN now() END,
+			       attempts = i.attempts - o.spared, unknowns = i.unknowns + o.unknown,
+			       last_error = NULLIF(o.words, ''), updated_at = now()
+			  FROM unnest($1::uuid[], $2::int[], $3::text[], $4::float8[], $5::int[], $6::int[], $7::text[])
+			    AS o (user_id, dispatch, status, wait, unknown, spared, words)
+			 WHERE i.user_id = o.user_id AND i.dispatch = o.dispatch AND i.status = 'pending'
+			RETURNING i.import_id, i.status
+		)
+		SELECT import_id, 'pending' AS old, status AS new, count(*) AS n
+		  FROM settled WHERE import_id IS NOT NULL AND status <> 'pending' GROUP BY import_id, status`,
+		ids, dispatches, statuses, waits, unknowns, spared, words); err != nil {
+		return err
+	}
+	if anySent {
+		if _, err := tx.ExecContext(ctx, `UPDATE mail_state SET pauses = 0, paused_until = NULL, pause_reason = '' WHERE pauses > 0`); err != nil {
+			return err
+		}
+	}
+	return countMoves(ctx, tx, moves)
+}
+
+func count(b bool) int64 {
+	if b {
+		return 1
+	}
+	return 0
+}
+
+// PauseMail stops all sending for a while: the server is away or refuses us as
+// a whole. Pauses in a row wait twice as long each, from first up to most. Of
+// several calls during one pause only the first counts.
+func (s *Store) PauseMail(ctx context.Context, reason string, first, most time.Duration) (err error) {
+	defer translate(&err, "pause mail")
+	_, err = s.db.ExecContext(ctx, `
+		UPDATE mail_state
+		   SET paused_until = now() + make_interval(secs => LEAST($2 * 2 ^ LEAST(pauses, 20), $3)),
+		       pauses = pauses + 1, pause_reason = $1
+		 WHERE paused_until IS NULL OR paused_until <= now()`, roster.Shown(reason), seconds(first), seconds(most))
+	return err
+}
+
+// MailState tells whether sending is paused, and why.
+type MailState struct {
+	PausedUntil *time.Time `db:"paused_until"`
+	Reason      string     `db:"pause_reason"`
+}
+
+// MailState reads the state of sending; PausedUntil is nil while mail flows.
+func (s *Store) MailState(ctx context.Context) (m MailState, err error) {
+	defer translate(&err, "read mail state")
+	return m, s.db.GetContext(ctx, &m, `
+		SELECT CASE WHEN pauses > 0 THEN paused_until END AS paused_until, pause_reason FROM mail_state`)
+}
+
+// ResumeMail ends a pause at once: the settings changed.
+func (s *Store) ResumeMail(ctx context.Context) (err error) {
+	defer translate(&err, "resume mail")
+	return s.transact(ctx, func(tx *sqlx.Tx) error {
+		if _, err := tx.ExecContext(ctx, `UPDATE mail_state SET pauses = 0, paused_until = NULL, pause_reason = ''`); err != nil {
+			return err
+		}
+		_, err := tx.ExecContext(ctx, `
+			UPDATE invitations SET due_at = now()
+			 WHERE status = 'pending' AND claimed_until IS NULL AND attempts = 0 AND due_at > now()`)
+		return err
+	})
+}

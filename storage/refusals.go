@@ -1,0 +1,106 @@
+package storage
+
+import (
+	"context"
+	"encoding/json"
+	"fmt"
+
+	"github.com/google/uuid"
+	"github.com/jmoiron/sqlx"
+	"github.com/lib/pq"
+
+	"rollcall/roster"
+)
+
+// alsoProblem is how the further problems of a row stand in the column also.
+type alsoProblem struct {
+	Field   roster.Column `json:"field"`
+	Reason  roster.Code   `json:"reason"`
+	Value   string        `json:"value,omitempty"`
+	Message string        `json:"message"`
+}
+
+// insertRefusals writes one entry a row, all in one statement.
+func insertRefusals(ctx context.Context, tx *sqlx.Tx, id uuid.UUID, refusals []roster.Refusal) error {
+	if len(refusals) == 0 {
+		return nil
+	}
+	n := len(refusals)
+	rows, lines := make(pq.Int64Array, n), make(pq.Int64Array, n)
+	reasons, fields, emails := make(pq.StringArray, n), make(pq.StringArray, n), make(pq.StringArray, n)
+	values, messages, also := make(pq.StringArray, n), make(pq.StringArray, n), make(pq.StringArray, n)
+	for i, r := range refusals {
+		p := r.Problems[0]
+		rows[i], lines[i] = r.Row, r.Line
+		reasons[i], fields[i], emails[i] = string(p.Code), string(p.Field), roster.Shown(r.Email)
+		values[i], messages[i] = p.Value, p.Message
+		if len(r.Problems) > 1 {
+			raw, err := json.Marshal(alsoOf(r.Problems[1:]))
+			if err != nil {
+				return err
+			}
+			also[i] = string(raw)
+		}
+	}
+	_, err := tx.ExecContext(ctx, `
+		INSERT INTO import_errors (import_id, row, line, reason, field, email, value, message, also)
+		SELECT $1, row, line, reason, field, email, value, message, NULLIF(also, '')::jsonb
+		  FROM unnest($2::bigint[], $3::bigint[], $4::text[], $5::text[], $6::text[], $7::text[], $8::text[], $9::text[])
+		    AS e (row, line, reason, field, email, value, message, also)`,
+		id, rows, lines, reasons, fields, emails, values, messages, also)
+	return err
+}
+
+func alsoOf(problems []roster.Problem) []alsoProblem {
+	also := make([]alsoProblem, len(problems))
+	for i, p := range problems {
+		also[i] = alsoProblem{p.Field, p.Code, p.Value, p.Message}
+	}
+	return also
+}
+
+// Refusals lists the refused rows of an import behind row after, in row order,
+// at most limit. After retention addresses and values are "".
+func (s *Store) Refusals(ctx context.Context, id uuid.UUID, after int64, limit int) (_ []roster.Refusal, err error) {
+	defer translate(&err, "list errors of import %s", id)
+	var rows []struct {
+		Row     int64         `db:"row"`
+		Line    int64         `db:"line"`
+		Reason  roster.Code   `db:"reason"`
+		Field   roster.Column `db:"field"`
+		Email   string        `db:"email"`
+		Value   string        `db:"value"`
+		Message string        `db:"message"`
+		Also    []byte        `db:"also"`
+	}
+	if err := s.db.SelectContext(ctx, &rows, `
+		SELECT row, line, reason, field, COALESCE(email, '') AS email, COALESCE(value, '') AS value, message, also
+		  FROM import_errors WHERE import_id = $1 AND row > $2 ORDER BY row LIMIT $3`, id, after, limit); err != nil {
+		return nil, err
+	}
+	refusals := make([]roster.Refusal, len(rows))
+	for i, r := range rows {
+		refusals[i] = roster.Refusal{Row: r.Row, Line: r.Line, Email: r.Email,
+			Problems: []roster.Problem{{Field: r.Field, Code: r.Reason, Value: r.Value, Message: r.Message}}}
+		if r.Also == nil {
+			continue
+		}
+		var also []alsoProblem
+		if err := json.Unmarshal(r.Also, &also); err != nil {
+			return nil, fmt.Errorf("read further problems of row %d: %w", r.Row, err)
+		}
+		for _, p := range also {
+			refusals[i].Problems = append(refusals[i].Problems, roster.Problem{Field: p.Field, Code: p.Reason, Value: p.Value, Message: p.Message})
+		}
+	}
+	return refusals, nil
+}
+
+// RefusedRows lists the numbers of the refused rows behind row after, in order,
+// at most limit: what the import pass leaves out.
+func (s *Store) RefusedRows(ctx context.Context, id uuid.UUID, after int64, limit int) (rows []int64, err error) {
+	defer translate(&err, "list refused rows of import %s", id)
+	err = s.db.SelectContext(ctx, &rows, `
+		SELECT row FROM import_errors WHERE import_id = $1 AND row > $2 ORDER BY row LIMIT $3`, id, after, limit)
+	return rows, err
+}

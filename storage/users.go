@@ -1,0 +1,268 @@
+package storage
+
+import (
+	"context"
+	"database/sql"
+	"errors"
+	"time"
+
+	"github.com/google/uuid"
+	"github.com/jmoiron/sqlx"
+
+	"rollcall/roster"
+)
+
+// userColumns are what a userRow scans, from users u left join invitations i.
+const userColumns = `
+	u.id, u.email, u.name, u.role, u.department, u.status, u.import_id, u.created_at, u.updated_at,
+	CASE WHEN i.status = 'sent' AND i.expires_at <= now() THEN 'expired' ELSE i.status END AS invitation,
+	i.generation, i.sent_at, i.expires_at, i.last_error`
+
+type userRow struct {
+	ID         uuid.UUID         `db:"id"`
+	Email      string            `db:"email"`
+	Name       string            `db:"name"`
+	Role       roster.Role       `db:"role"`
+	Department string            `db:"department"`
+	Status     roster.UserStatus `db:"status"`
+	ImportID   *uuid.UUID        `db:"import_id"`
+	CreatedAt  time.Time         `db:"created_at"`
+	UpdatedAt  time.Time         `db:"updated_at"`
+	Invitation *string           `db:"invitation"`
+	Generation *int32            `db:"generation"`
+	SentAt     *time.Time        `db:"sent_at"`
+	ExpiresAt  *time.Time        `db:"expires_at"`
+	LastError  *string           `db:"last_error"`
+}
+
+func (r *userRow) asUser() *roster.User {
+	u := &roster.User{
+		ID: r.ID, Email: r.Email, Name: r.Name, Role: r.Role, Department: r.Department, Status: r.Status,
+		ImportID: r.ImportID, CreatedAt: r.CreatedAt, UpdatedAt: r.UpdatedAt,
+	}
+	if r.Invitation != nil {
+		u.Invitation = &roster.Invitation{
+			Status: roster.InvitationStatus(*r.Invitation), Generation: *r.Generation, SentAt: r.SentAt, ExpiresAt: r.ExpiresAt,
+		}
+		if r.LastError != nil {
+			u.Invitation.LastError = *r.LastError
+		}
+	}
+	return u
+}
+
+// User reads one user. ErrNotFound if there is none.
+func (s *Store) User(ctx context.Context, id uuid.UUID) (_ *roster.User, err error) {
+	defer translate(&err, "read user %s", id)
+	var r userRow
+	err = s.db.GetContext(ctx, &r, `
+		SELECT `+userColumns+` FROM users u LEFT JOIN invitations i ON i.user_id = u.id WHERE u.id = $1`, id)
+	if err != nil {
+		return nil, err
+	}
+	return r.asUser(), nil
+}
+
+// UserFilter narrows a list of users. The zero value lists all.
+type UserFilter struct {
+	EmailKey   string // exact, as compared
+	Status     roster.UserStatus
+	Role       roster.Role
+	Department string                  // exact
+	Invitation roster.InvitationStatus // expired included
+	Query      string                  // part of name, e-mail or department, any case
+	ImportID   uuid.UUID               // created by this import
+	After      uuid.UUID               // the last id of the page before
+	Limit      int                     // at least 1
+}
+
+// Users lists users, newest first.
+func (s *Store) Users(ctx context.Context, f UserFilter) (_ []*roster.User, err error) {
+	defer translate(&err, "list users")
+	where := f.conditions()
+	if f.After != uuid.Nil {
+		where.add("u.id < ?", f.After)
+	}
+	var rows []userRow
+	query := `SELECT ` + userColumns + ` FROM users u LEFT JOIN invitations i ON i.user_id = u.id ` +
+		where.sql() + ` ORDER BY u.id DESC LIMIT ` + where.arg(f.Limit)
+	if err := s.db.SelectContext(ctx, &rows, query, where.args...); err != nil {
+		return nil, err
+	}
+	users := make([]*roster.User, len(rows))
+	for i := range rows {
+		users[i] = rows[i].asUser()
+	}
+	return users, nil
+}
+
+// CountUsers counts what the filter lets through, After and Limit aside.
+func (s *Store) CountUsers(ctx context.Context, f UserFilter) (n int64, err error) {
+	defer translate(&err, "count users")
+	where := f.conditions()
+	err = s.db.GetContext(ctx, &n,
+		`SELECT count(*) FROM users u LEFT JOIN invitations i ON i.user_id = u.id `+where.sql(), where.args...)
+	return n, err
+}
+
+func (f UserFilter) conditions() *conditions {
+	where := &conditions{}
+	if f.EmailKey != "" {
+		where.add("u.email_key = ?", f.EmailKey)
+	}
+	if f.Status != "" {
+		where.add("u.status = ?", f.Status)
+	}
+	if f.Role != "" {
+		where.add("u.role = ?", f.Role)
+	}
+	if f.Department != "" {
+		where.add("u.department = ?", f.Department)
+	}
+	switch f.Invitation {
+	case "":
+	case roster.InvitationExpired:
+		where.with("i.status = 'sent' AND i.expires_at <= now()")
+	case roster.InvitationSent:
+		where.with("i.status = 'sent' AND i.expires_at > now()")
+	default:
+		where.add("i.status = ?", f.Invitation)
+	}
+	if f.ImportID != uuid.Nil {
+		where.add("u.import_id = ?", f.ImportID)
+	}
+	if f.Query != "" {
+		// strpos, not LIKE: a % or _ in what someone types means itself.
+		where.add("(strpos(lower(u.name), lower(?)) > 0 OR strpos(lower(u.email), lower(?)) > 0 OR strpos(lower(u.department), lower(?)) > 0)", f.Query)
+	}
+	return where
+}
+
+// NewUser is someone who is not created by an import.
+type NewUser struct {
+	Email, EmailKey, Name string
+	Role                  roster.Role
+	PasswordHash          string // "" for a user who is to be invited
+}
+
+// CreateUser creates a user: active with a password, otherwise invited with a
+// link good for ttl that the caller passes on (no mail is sent; the generation
+// is 1). [ErrAlreadyExists] if the address is taken.
+func (s *Store) CreateUser(ctx context.Context, u NewUser, ttl time.Duration, by Entry) (id uuid.UUID, err error) {
+	defer translate(&err, "create user")
+	if id, err = uuid.NewV7(); err != nil {
+		return id, err
+	}
+	status := roster.Invited
+	var hash *string
+	if u.PasswordHash != "" {
+		status, hash = roster.Active, &u.PasswordHash
+	}
+	return id, s.transact(ctx, func(tx *sqlx.Tx) error {
+		_, err := tx.ExecContext(ctx, `
+			INSERT INTO users (id, email, email_key, name, role, status, password_hash) VALUES ($1, $2, $3, $4, $5, $6, $7)`,
+			id, u.Email, u.EmailKey, u.Name, u.Role, status, hash)
+		if violates(err, "users_email_key_unique") {
+			return ErrAlreadyExists
+		}
+		if err != nil {
+			return err
+		}
+		if status == roster.Invited {
+			if _, err := tx.ExecContext(ctx, `
+				INSERT INTO invitations (user_id, status, sent_at, expires_at)
+				VALUES ($1, 'sent', now(), now() + make_interval(secs => $2))`, id, seconds(ttl)); err != nil {
+				return err
+			}
+		}
+		return audit(ctx, tx, by.on("user.create", "user", id).with(map[string]any{"role": u.Role}))
+	})
+}
+
+// Credentials are what signing in needs to know of a user.
+type Credentials struct {
+	UserID       uuid.UUID         `db:"id"`
+	Status       roster.UserStatus `db:"status"`
+	PasswordHash string            `db:"password_hash"` // "" while invited
+}
+
+// CredentialsOf finds a user by address key. ErrNotFound if there is none.
+func (s *Store) CredentialsOf(ctx context.Context, emailKey string) (c Credentials, err error) {
+	defer translate(&err, "read credentials")
+	return c, s.db.GetContext(ctx, &c, `
+		SELECT id, status, COALESCE(password_hash, '') AS password_hash FROM users WHERE email_key = $1`, emailKey)
+}
+
+// SetPasswordHash stores a hash made anew of the same password, with today's
+// parameters; it ends no session.
+func (s *Store) SetPasswordHash(ctx context.Context, userID uuid.UUID, old, hash string) (err error) {
+	defer translate(&err, "store password hash of user %s", userID)
+	_, err = s.db.ExecContext(ctx, `UPDATE users SET password_hash = $3 WHERE id = $1 AND password_hash = $2`, userID, old, hash)
+	return err
+}
+
+// EnsureAdmin makes sure that an active administrator with this address and
+// password exists: the sign-in that a private instance prints.
+func (s *Store) EnsureAdmin(ctx context.Context, u NewUser) (err error) {
+	defer translate(&err, "ensure administrator")
+	id, err := uuid.NewV7()
+	if err != nil {
+		return err
+	}
+	_, err = s.db.ExecContext(ctx, `
+		INSERT INTO users (id, email, email_key, name, role, status, password_hash)
+		VALUES ($1, $2, $3, $4, 'admin', 'active', $5)
+		ON CONFLICT (email_key) DO UPDATE
+		   SET role = 'admin', status = 'active', password_hash = EXCLUDED.password_hash, updated_at = now()`,
+		id, u.Email, u.EmailKey, u.Name, u.PasswordHash)
+	return err
+}
+
+// Session is a signed-in browser.
+type Session struct {
+	User      *roster.User
+	ExpiresAt time.Time
+}
+
+// CreateSession signs a user in; the session ends after life, or after idle
+// without a request.
+func (s *Store) CreateSession(ctx context.Context, tokenHash [32]byte, userID uuid.UUID, life time.Duration, by Entry) (err error) {
+	defer translate(&err, "create session of user %s", userID)
+	return s.transact(ctx, func(tx *sqlx.Tx) error {
+		if _, err := tx.ExecContext(ctx, `
+			INSERT INTO sessions (token_hash, user_id, expires_at) VALUES ($1, $2, now() + make_interval(secs => $3))`,
+			tokenHash[:], userID, seconds(life)); err != nil {
+			return err
+		}
+		return audit(ctx, tx, by.on("session.create", "user", userID))
+	})
+}
+
+// SessionUser finds who is signed in with this session. ErrNotFound if nobody
+// is: unknown, over, idle too long, or the user is no longer active.
+func (s *Store) SessionUser(ctx context.Context, tokenHash [32]byte, idle time.Duration) (_ *roster.User, err error) {
+	defer translate(&err, "read session")
+	var id uuid.UUID
+	if err := s.db.GetContext(ctx, &id, `
+		SELECT s.user_id FROM sessions s JOIN users u ON u.id = s.user_id
+		 WHERE s.token_hash = $1 AND s.expires_at > now() AND u.status = 'active'
+		   AND s.last_seen_at > now() - make_interval(secs => $2)`, tokenHash[:], seconds(idle)); err != nil {
+		return nil, err
+	}
+	// At most once a minute: a page must not cost a write.
+	if _, err := s.db.ExecContext(ctx, `
+		UPDATE sessions SET last_seen_at = now() WHERE token_hash = $1 AND last_seen_at < now() - interval '1 minute'`, tokenHash[:]); err != nil {
+		return nil, err
+	}
+	return s.User(ctx, id)
+}
+
+// EndSession signs a browser out. Ending one that is over is no error.
+func (s *Store) EndSession(ctx context.Context, tokenHash [32]byte) (err error) {
+	defer translate(&err, "end session")
+	_, err = s.db.ExecContext(ctx, `DELETE FROM sessions WHERE token_hash = $1`, tokenHash[:])
+	if errors.Is(err, sql.ErrNoRows) {
+		return nil
+	}
+	return err
+}
