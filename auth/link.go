@@ -1,0 +1,152 @@
+package auth
+
+import (
+	"crypto/hmac"
+	"crypto/sha256"
+	"encoding/base64"
+	"encoding/binary"
+	"time"
+
+	"github.com/google/uuid"
+)
+
+// Signer makes and checks values that only a holder of the server secret can
+// make: the links in mail, and pseudonyms. It signs with the current secret
+// and accepts the previous ones too. It is safe for concurrent use.
+type Signer struct {
+	roots []rootKey // current first, never empty
+}
+
+// NewSigner makes a Signer of the current secret and any earlier ones still to
+// be accepted. Secrets shorter than MinSecretLength are refused with
+// ErrWeakSecret.
+func NewSigner(current string, previous ...string) (*Signer, error) {
+	roots, err := rootKeys(current, previous)
+	if err != nil {
+		return nil, err
+	}
+	return &Signer{roots: roots}, nil
+}
+
+// Purpose separates the uses of signed tokens: a token signed for one is
+// refused for every other. It is a constant in the code, never input.
+type Purpose string
+
+const (
+	purposeInvitation Purpose = "invitation"
+	purposeReset      Purpose = "reset"
+)
+
+// linkEncoding is strict, so that each token has exactly one spelling.
+var linkEncoding = base64.RawURLEncoding.Strict()
+
+// Sign returns base64url(body ‖ MAC), where MAC is the full HMAC-SHA-256
+// (RFC 2104) of the body under the purpose's own key. It is deterministic. The
+// body is authenticated, not hidden.
+func (s *Signer) Sign(purpose Purpose, body []byte) string {
+	return linkEncoding.EncodeToString(append(body[:len(body):len(body)], mac(s.roots[0], purpose, body)...))
+}
+
+// Verify returns the body of a token made by Sign for the same purpose under
+// the current secret or a previous one. ok is false for anything else. Which
+// secret signed it is not revealed by the time taken.
+func (s *Signer) Verify(purpose Purpose, token string) (body []byte, ok bool) {
+	raw, err := linkEncoding.DecodeString(token)
+	// The decoder skips line breaks; the length check keeps one spelling only.
+	if err != nil || len(raw) < sha256.Size || len(token) != linkEncoding.EncodedLen(len(raw)) {
+		return nil, false
+	}
+	body, given := raw[:len(raw)-sha256.Size], raw[len(raw)-sha256.Size:]
+	for _, root := range s.roots {
+		ok = hmac.Equal(given, mac(root, purpose, body)) || ok
+	}
+	if !ok {
+		return nil, false
+	}
+	return body, true
+}
+
+func mac(root rootKey, purpose Purpose, body []byte) []byte {
+	h := hmac.New(sha256.New, root.derive("link "+string(purpose)))
+	h.Write([]byte(purpose))
+	h.Write([]byte{0}) // ends the label, so that label and body cannot run together
+	h.Write(body)
+	return h.Sum(nil)
+}
+
+// InvitationToken is the secret part of a set-password link. It is a function
+// of the user, the generation and the server secret alone: every retry of the
+// same mail carries the same link, and nothing but the generation needs to be
+// stored. Raising the user's generation turns all earlier links invalid.
+func (s *Signer) InvitationToken(userID uuid.UUID, generation int) string {
+	body := make([]byte, 0, 24)
+	body = append(body, userID[:]...)
+	body = binary.BigEndian.AppendUint64(body, uint64(generation))
+	return s.Sign(purposeInvitation, body)
+}
+
+// ParseInvitationToken returns what InvitationToken was given. ok is false for
+// any token not made by it. It says nothing about expiry or use: the caller
+// compares the generation with the user's current one.
+func (s *Signer) ParseInvitationToken(token string) (userID uuid.UUID, generation int, ok bool) {
+	body, ok := s.Verify(purposeInvitation, token)
+	if !ok || len(body) != 24 {
+		return uuid.Nil, 0, false
+	}
+	return uuid.UUID(body[:16]), int(binary.BigEndian.Uint64(body[16:])), true
+}
+
+// ResetToken is the secret part of a password-reset link. counter is the
+// user's count of password changes: once the password changes, links made
+// before no longer match. expires is kept to the second.
+func (s *Signer) ResetToken(userID uuid.UUID, counter int, expires time.Time) string {
+	body := make([]byte, 0, 32)
+	body = append(body, userID[:]...)
+	body = binary.BigEndian.AppendUint64(body, uint64(counter))
+	body = binary.BigEndian.AppendUint64(body, uint64(expires.Unix()))
+	return s.Sign(purposeReset, body)
+}
+
+// ParseResetToken returns what ResetToken was given, the expiry in UTC. ok is
+// false for any token not made by it. The caller decides, by the database's
+// clock and the user's current counter, whether the link is still good.
+func (s *Signer) ParseResetToken(token string) (userID uuid.UUID, counter int, expires time.Time, ok bool) {
+	body, ok := s.Verify(purposeReset, token)
+	if !ok || len(body) != 32 {
+		return uuid.Nil, 0, time.Time{}, false
+	}
+	return uuid.UUID(body[:16]),
+		int(binary.BigEndian.Uint64(body[16:24])),
+		time.Unix(int64(binary.BigEndian.Uint64(body[24:])), 0).UTC(),
+		true
+}
+
+// pseudonymSize is the length of a pseudonym before encoding: 128 bits, so
+// that two values meet by chance in no realistic table.
+const pseudonymSize = 16
+
+// Pseudonym returns a keyed, one-way name for a value, as 22 characters of
+// base64url: equal for equal label and value, and useless to anybody without
+// the server secret, even for guessable values such as e-mail addresses. The
+// label keeps uses apart: the same value has unlinkable pseudonyms under two
+// labels. It changes when the secret is rotated; see Pseudonyms.
+func (s *Signer) Pseudonym(label, value string) string {
+	return pseudonym(s.roots[0], label, value)
+}
+
+// Pseudonyms returns the pseudonyms of a value under the current secret and
+// every previous one, current first: look a stored pseudonym up by all of
+// them, store only the first.
+func (s *Signer) Pseudonyms(label, value string) []string {
+	all := make([]string, len(s.roots))
+	for i, root := range s.roots {
+		all[i] = pseudonym(root, label, value)
+	}
+	return all
+}
+
+func pseudonym(root rootKey, label, value string) string {
+	h := hmac.New(sha256.New, root.derive("pseudonym "+label))
+	h.Write([]byte(value))
+	return base64.RawURLEncoding.EncodeToString(h.Sum(nil)[:pseudonymSize])
+}
