@@ -1,0 +1,201 @@
+package jobs
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"log/slog"
+	"runtime/debug"
+	"time"
+
+	"github.com/google/uuid"
+
+	"rollcall/roster"
+	"rollcall/storage"
+)
+
+// ImporterConfig bounds the work on one import. Zero values take the default.
+type ImporterConfig struct {
+	MaxRows   int64         // rows an import may have; default 1,000,000
+	BatchRows int           // rows a transaction; default 5,000
+	Slice     time.Duration // a run hands its place back after this; default 2 s
+	Lease     time.Duration // a claim is good for this after each commit; default 20 s
+	Timeout   time.Duration // one transaction at most; default 10 s, below Lease
+}
+
+func (c *ImporterConfig) fill() {
+	def := func(d *time.Duration, v time.Duration) {
+		if *d == 0 {
+			*d = v
+		}
+	}
+	def(&c.Slice, 2*time.Second)
+	def(&c.Lease, 20*time.Second)
+	def(&c.Timeout, 10*time.Second)
+	if c.MaxRows == 0 {
+		c.MaxRows = 1_000_000
+	}
+	if c.BatchRows == 0 {
+		c.BatchRows = 5_000
+	}
+}
+
+// Importer checks and imports files. Any number of them, in any number of
+// processes, may be told to run the same import: one at a time does.
+type Importer struct {
+	store *storage.Store
+	log   *slog.Logger
+	cfg   ImporterConfig
+	meter *Metrics
+	// fault is called before each row is judged or imported; tests make it
+	// panic, stall or fail to see that nothing is lost.
+	fault func(pass roster.Status, row int64)
+}
+
+// NewImporter makes an Importer.
+func NewImporter(store *storage.Store, log *slog.Logger, meter *Metrics, cfg ImporterConfig) *Importer {
+	cfg.fill()
+	return &Importer{store: store, log: log, cfg: cfg, meter: meter, fault: func(roster.Status, int64) {}}
+}
+
+// Rest says what remains after a run.
+type Rest struct {
+	More     bool  // the slice is over but the import is not: ring Dispatch
+	Dispatch int64 // number of the task to ring
+	Invited  bool  // invitations are due
+}
+
+// errSlice ends a pass whose slice is over, or whose worker is to stop.
+var errSlice = errors.New("slice over")
+
+// Run takes the import in hand if nobody has it, and works on it for a slice.
+// Between batches it stops when ctx ends; the batch under way commits first. An
+// import that is another's or ended is no error.
+func (im *Importer) Run(ctx context.Context, id uuid.UUID) (rest Rest, err error) {
+	claim, err := im.claim(ctx, id)
+	if errors.Is(err, storage.ErrNotClaimable) {
+		return Rest{}, nil
+	}
+	if err != nil {
+		return Rest{}, err
+	}
+	log := im.log.With("import_id", id, "fence", claim.Fence)
+	w := &work{Importer: im, claim: claim, log: log, until: time.Now().Add(im.cfg.Slice)}
+	err = w.passes(ctx)
+	rest.Invited = w.invited
+	switch {
+	case err == nil:
+		log.Info("import ended", "status", claim.Import.Status)
+		return rest, nil
+	case errors.Is(err, errSlice):
+		rest.Dispatch, err = im.handBack(ctx, claim)
+		rest.More = err == nil
+		return rest, ignoreLost(err)
+	case errors.Is(err, storage.ErrClaimLost):
+		im.meter.claimsLost.Inc()
+		log.Info("claim lost: another worker has the import, or it was canceled")
+		return rest, nil
+	}
+	im.abandon(ctx, claim)
+	return rest, err
+}
+
+func (im *Importer) claim(ctx context.Context, id uuid.UUID) (*storage.Claim, error) {
+	ctx, cancel := context.WithTimeout(ctx, im.cfg.Timeout)
+	defer cancel()
+	return im.store.ClaimImport(ctx, id, im.cfg.Lease)
+}
+
+// committing is the context of a transaction: it outlives the end of ctx, since
+// a batch that has begun is to commit, but not its own timeout.
+func (im *Importer) committing(ctx context.Context) (context.Context, context.CancelFunc) {
+	return context.WithTimeout(context.WithoutCancel(ctx), im.cfg.Timeout)
+}
+
+func (im *Importer) handBack(ctx context.Context, c *storage.Claim) (int64, error) {
+	ctx, cancel := im.committing(ctx)
+	defer cancel()
+	return im.store.HandBack(ctx, c)
+}
+
+// abandonWait is the pause after the first crash at one place; it doubles.
+const (
+	abandonWait = 100 * time.Millisecond
+	abandonMost = 15 * time.Second
+)
+
+// abandon lets go of a claim after an error. If that fails too, the lease runs
+// out.
+func (im *Importer) abandon(ctx context.Context, c *storage.Claim) {
+	ctx, cancel := im.committing(ctx)
+	defer cancel()
+	wait := min(abandonWait<<min(c.Crashes, 10), abandonMost)
+	if err := ignoreLost(im.store.Abandon(ctx, c, wait)); err != nil {
+		im.log.Warn("claim could not be let go, its lease will run out", "import_id", c.Import.ID, "error", err)
+	}
+}
+
+func ignoreLost(err error) error {
+	if errors.Is(err, storage.ErrClaimLost) {
+		return nil
+	}
+	return err
+}
+
+// work is one slice of one import under one claim.
+type work struct {
+	*Importer
+	claim   *storage.Claim
+	log     *slog.Logger
+	until   time.Time
+	invited bool
+}
+
+// passes runs the pass the import is in, and the next. A panic is an error like
+// any other: the row at fault is found by ever smaller batches.
+func (w *work) passes(ctx context.Context) (err error) {
+	defer func() {
+		if p := recover(); p != nil {
+			err = panicked(w.log, p)
+		}
+	}()
+	if w.claim.Import.Status == roster.Checking {
+		if err := w.check(ctx); err != nil {
+			return err
+		}
+	}
+	if w.claim.Import.Status == roster.Importing {
+		return w.apply(ctx)
+	}
+	return nil
+}
+
+// panicked logs where, not what: the value may hold a cell.
+func panicked(log *slog.Logger, p any) error {
+	log.Error("panic while working on an import", "type", fmt.Sprintf("%T", p), "stack", string(debug.Stack()))
+	return errors.New("panic while working on an import")
+}
+
+// over reports whether to stop before the next batch.
+func (w *work) over(ctx context.Context) bool {
+	return ctx.Err() != nil || !time.Now().Before(w.until)
+}
+
+// crashesBeforeRefusal is how often an import must have crashed at one place
+// for the row there to be refused unread: by then it stood alone for a while.
+const crashesBeforeRefusal = 8
+
+// batchSize says how many rows the next batch has. Each crash at this place
+// divides it by ten, so that soon the row at fault stands alone; each commit
+// doubles it again.
+type batchSize struct{ most, now int }
+
+func newBatchSize(most, crashes int) batchSize {
+	now := most
+	for range min(crashes, 10) {
+		now = max(1, now/10)
+	}
+	return batchSize{most, now}
+}
+
+func (b *batchSize) committed() { b.now = min(b.most, b.now*2) }

@@ -1,0 +1,164 @@
+package jobs
+
+import (
+	"context"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"log/slog"
+	"strings"
+	"sync"
+	"time"
+
+	"github.com/hibiken/asynq"
+
+	"rollcall/storage"
+)
+
+// WorkerConfig is what a worker needs to know.
+type WorkerConfig struct {
+	Redis       asynq.RedisConnOpt
+	Imports     int           // imports worked on at once; default 2
+	Connections int           // mails sent at once; default 4
+	Retention   time.Duration // how long uploads and row values are kept
+	// Drain is how long a stop may take; default 25 s.
+	Drain time.Duration
+}
+
+// checkEvery is how often an idle worker looks into Redis: it is most of what
+// the sender of a small file waits for.
+const checkEvery = 20 * time.Millisecond
+
+// Worker runs imports, sends invitations and keeps house. Any number may run
+// side by side.
+type Worker struct {
+	cfg      WorkerConfig
+	log      *slog.Logger
+	bell     *Bell
+	importer *Importer
+	mailer   *Mailer
+	outbox   *outbox
+	sweeper  *sweeper
+}
+
+// NewWorker makes a Worker.
+func NewWorker(store *storage.Store, bell *Bell, importer *Importer, mailer *Mailer, log *slog.Logger, meter *Metrics, cfg WorkerConfig) *Worker {
+	if cfg.Imports == 0 {
+		cfg.Imports = 2
+	}
+	if cfg.Connections == 0 {
+		cfg.Connections = 4
+	}
+	if cfg.Drain == 0 {
+		cfg.Drain = 25 * time.Second
+	}
+	return &Worker{
+		cfg: cfg, log: log, bell: bell, importer: importer, mailer: mailer,
+		outbox:  newOutbox(store, bell, mailer.postman, log),
+		sweeper: &sweeper{store: store, bell: bell, log: log, meter: meter, retention: cfg.Retention},
+	}
+}
+
+// Run works until ctx ends, and then drains: no new work, the batch and the
+// mails under way are finished, imports are handed back for others to take.
+func (w *Worker) Run(ctx context.Context) error {
+	// asynq ends its handlers' context late in a shutdown; this one ends with ctx.
+	imports := w.server(ctx, QueueImports, w.cfg.Imports)
+	mails := w.server(ctx, QueueMail, w.cfg.Connections)
+	recording, stopRecording := context.WithCancel(context.WithoutCancel(ctx))
+	defer stopRecording()
+	var background, recorder sync.WaitGroup
+	recorder.Go(func() { w.mailer.Run(recording) })
+	if err := imports.Start(w.handler(kindImport, w.runImport)); err != nil {
+		return fmt.Errorf("start import workers: %w", err)
+	}
+	if err := mails.Start(w.handler(kindInvitation, w.sendInvitation)); err != nil {
+		imports.Shutdown()
+		return fmt.Errorf("start mail workers: %w", err)
+	}
+	background.Go(func() { w.outbox.run(ctx) })
+	background.Go(func() { w.sweeper.run(ctx) })
+
+	<-ctx.Done()
+	w.log.Info("worker drains")
+	var stopping sync.WaitGroup
+	stopping.Go(imports.Shutdown)
+	stopping.Go(mails.Shutdown)
+	stopping.Wait()
+	background.Wait()
+	stopRecording() // the last: mails that were under way are recorded by now
+	recorder.Wait()
+	w.mailer.postman.Close()
+	return nil
+}
+
+func (w *Worker) server(ctx context.Context, queue string, concurrency int) *asynq.Server {
+	return asynq.NewServer(w.cfg.Redis, asynq.Config{
+		Concurrency:       concurrency,
+		Queues:            map[string]int{queue: 1},
+		BaseContext:       func() context.Context { return ctx },
+		TaskCheckInterval: checkEvery,
+		ShutdownTimeout:   w.cfg.Drain,
+		Logger:            asynqLog{w.log},
+		LogLevel:          asynq.WarnLevel,
+	})
+}
+
+// handler reads the payload and hands it on. It reports no error to asynq: what
+// is to be done again stands in PostgreSQL, and a task that fails there would
+// only be kept by Redis to no use.
+func (w *Worker) handler(kind string, do func(context.Context, payload) error) asynq.Handler {
+	return asynq.HandlerFunc(func(ctx context.Context, t *asynq.Task) error {
+		var p payload
+		if t.Type() != kind {
+			w.log.Error("task of an unknown kind", "kind", t.Type())
+			return nil
+		}
+		if err := json.Unmarshal(t.Payload(), &p); err != nil {
+			w.log.Error("task without a readable payload", "kind", kind)
+			return nil
+		}
+		if err := do(ctx, p); err != nil {
+			w.log.Error("task failed, it will be done again", "kind", kind, "error", err)
+		}
+		return nil
+	})
+}
+
+func (w *Worker) runImport(ctx context.Context, p payload) error {
+	rest, err := w.importer.Run(ctx, p.ID)
+	if rest.Invited {
+		w.outbox.wake()
+	}
+	if !rest.More {
+		return err
+	}
+	// The rest goes to the back of the queue, so that others get their turn.
+	ring, cancel := context.WithTimeout(context.WithoutCancel(ctx), 2*time.Second)
+	defer cancel()
+	return errors.Join(err, w.bell.RingImport(ring, p.ID, rest.Dispatch))
+}
+
+func (w *Worker) sendInvitation(ctx context.Context, p payload) error {
+	if ctx.Err() != nil {
+		return nil // stopping: it comes due again
+	}
+	return w.mailer.Send(ctx, storage.DueInvitation{UserID: p.ID, Dispatch: int32(p.Dispatch)})
+}
+
+func isNoServer(err error) bool { return errors.Is(err, ErrNoMailServer) }
+
+// asynqLog passes asynq's own words on.
+type asynqLog struct{ log *slog.Logger }
+
+func (l asynqLog) write(level slog.Level, args []any) {
+	l.log.Log(context.Background(), level, "queue", "said", strings.TrimSpace(fmt.Sprint(args...)))
+}
+
+func (l asynqLog) Debug(args ...any) { l.write(slog.LevelDebug, args) }
+func (l asynqLog) Info(args ...any)  { l.write(slog.LevelInfo, args) }
+func (l asynqLog) Warn(args ...any)  { l.write(slog.LevelWarn, args) }
+func (l asynqLog) Error(args ...any) { l.write(slog.LevelError, args) }
+
+// Fatal must not end the process: asynq calls it when Redis is away at the start.
+func (l asynqLog) Fatal(args ...any) { l.write(slog.LevelError, args) }
