@@ -36,7 +36,7 @@ func mapColumns(header []string, mapping map[string]string) (columns, error) {
 		c.at[i] = -1
 	}
 	wanted := wantedHeaders(mapping)
-	var told int // how many of the report's own columns there are
+	told := map[string]bool{} // which of a report's columns there are
 	for i, h := range header {
 		name := matching(h)
 		if name == "" {
@@ -45,7 +45,7 @@ func mapColumns(header []string, mapping map[string]string) (columns, error) {
 		c.width = i + 1
 		switch k := wanted[name]; {
 		case isReportColumn(name):
-			told++
+			told[name] = true
 		case k == 0:
 			c.unknown = append(c.unknown, strings.TrimSpace(h))
 		case c.at[k-1] >= 0:
@@ -54,7 +54,7 @@ func mapColumns(header []string, mapping map[string]string) (columns, error) {
 			c.at[k-1] = i
 		}
 	}
-	c.isReport = told == len(reportColumns)
+	c.isReport = len(told) == len(reportColumns)
 	for k, column := range roster.Columns {
 		if c.at[k] >= 0 {
 			continue

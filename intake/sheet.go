@@ -4,6 +4,7 @@
 package intake
 
 import (
+	"bytes"
 	"errors"
 	"fmt"
 	"io"
@@ -188,6 +189,11 @@ func (s *Sheet) Next() (*Row, error) {
 		r.Problems = []roster.Problem{roster.Malformed(message)}
 		return r, nil
 	}
+	if s.columns.isReport && s.replaced(record.Cells) {
+		r.Person.Email = s.cell(record.Cells, 0)
+		r.Problems = []roster.Problem{roster.BadEncoding("The row still has characters (\uFFFD) that stand for bytes which could not be read.")}
+		return r, nil
+	}
 	r.Person, r.Problems = roster.CheckRow(roster.Cells{
 		Email:      s.cell(record.Cells, 0),
 		Name:       s.cell(record.Cells, 1),
@@ -220,6 +226,17 @@ func (s *Sheet) Values(r *Row) []string {
 		}
 	}
 	return values
+}
+
+// replaced reports whether one of our cells has the character that an error
+// report shows in place of unreadable bytes.
+func (s *Sheet) replaced(cells [][]byte) bool {
+	for _, i := range s.columns.at {
+		if i >= 0 && i < len(cells) && bytes.ContainsRune(cells[i], '\uFFFD') {
+			return true
+		}
+	}
+	return false
 }
 
 // miscounted returns a sentence if the row has too few cells or too many.

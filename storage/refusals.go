@@ -73,7 +73,7 @@ func (s *Store) Refusals(ctx context.Context, id uuid.UUID, after int64, limit i
 		Message string        `db:"message"`
 		Also    []byte        `db:"also"`
 	}
-	if err := s.db.SelectContext(ctx, &rows, `
+	if err := s.selectInOrder(ctx, &rows, `
 		SELECT row, line, reason, field, COALESCE(email, '') AS email, COALESCE(value, '') AS value, message, also
 		  FROM import_errors WHERE import_id = $1 AND row > $2 ORDER BY row LIMIT $3`, id, after, limit); err != nil {
 		return nil, err
@@ -100,7 +100,19 @@ func (s *Store) Refusals(ctx context.Context, id uuid.UUID, after int64, limit i
 // at most limit: what the import pass leaves out.
 func (s *Store) RefusedRows(ctx context.Context, id uuid.UUID, after int64, limit int) (rows []int64, err error) {
 	defer translate(&err, "list refused rows of import %s", id)
-	err = s.db.SelectContext(ctx, &rows, `
+	err = s.selectInOrder(ctx, &rows, `
 		SELECT row FROM import_errors WHERE import_id = $1 AND row > $2 ORDER BY row LIMIT $3`, id, after, limit)
 	return rows, err
+}
+
+// selectInOrder runs a query that pages through import_errors along its primary
+// key. Right after an import PostgreSQL does not know how many refusals there
+// are and would fetch and sort all that are left for every page.
+func (s *Store) selectInOrder(ctx context.Context, dest any, query string, args ...any) error {
+	return s.transact(ctx, func(tx *sqlx.Tx) error {
+		if _, err := tx.ExecContext(ctx, `SET LOCAL enable_bitmapscan = off; SET LOCAL enable_sort = off`); err != nil {
+			return err
+		}
+		return tx.SelectContext(ctx, dest, query, args...)
+	})
 }

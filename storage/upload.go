@@ -250,11 +250,12 @@ func (r *uploadReader) fetch() (err error) {
 	var row struct {
 		Data   []byte `db:"data"`
 		Size   int64  `db:"size_bytes"`
+		Ended  bool   `db:"ended"`
 		Purged bool   `db:"purged"`
 	}
 	// Prepared, because only then the driver asks for bytea in binary.
 	stmt, err := r.store.db.PreparexContext(r.ctx, `
-		SELECT c.data, i.size_bytes, i.purged_at IS NOT NULL AS purged
+		SELECT c.data, i.size_bytes, i.finished_at IS NOT NULL AS ended, i.purged_at IS NOT NULL AS purged
 		  FROM imports i LEFT JOIN import_chunks c ON c.import_id = i.id AND c.seq = $2
 		 WHERE i.id = $1`)
 	if err != nil {
@@ -270,6 +271,8 @@ func (r *uploadReader) fetch() (err error) {
 	case r.offset >= row.Size:
 		r.last = true
 		return nil
+	case row.Data == nil && row.Ended:
+		return ErrPurged // just now
 	case row.Data == nil:
 		return fmt.Errorf("chunk %d is missing", seq)
 	}

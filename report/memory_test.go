@@ -1,0 +1,79 @@
+package report_test
+
+import (
+	"fmt"
+	"runtime"
+	"strings"
+	"testing"
+	"time"
+
+	"github.com/google/uuid"
+
+	"rollcall/roster"
+)
+
+// gauge is a reader of a report who looks at the heap from time to time.
+type gauge struct {
+	began  time.Time
+	first  time.Duration // from began to the first byte
+	bytes  int64
+	looked int64
+	peak   uint64
+}
+
+func (g *gauge) Write(p []byte) (int, error) {
+	if g.bytes == 0 {
+		g.first = time.Since(g.began)
+	}
+	g.bytes += int64(len(p))
+	if g.bytes-g.looked > 4<<20 {
+		g.looked = g.bytes
+		g.peak = max(g.peak, heap())
+	}
+	return len(p), nil
+}
+
+// heap returns the bytes in use.
+func heap() uint64 {
+	var m runtime.MemStats
+	runtime.GC()
+	runtime.ReadMemStats(&m)
+	return m.HeapAlloc
+}
+
+// TestFlatMemory writes the reports of 200,000 refused rows. It does not run
+// beside other tests, whose memory it would count.
+func TestFlatMemory(t *testing.T) {
+	const (
+		rows  = 200_000
+		limit = 16 << 20
+		soon  = 200 * time.Millisecond
+	)
+	o := newOffice(t)
+	var file strings.Builder
+	file.WriteString("email,name,role,department,note\n")
+	for i := range rows {
+		fmt.Fprintf(&file, "user%d@example.com,,nobody,Research and Development,%d\n", i, i)
+	}
+	id := o.receive(file.String(), roster.Options{DryRun: true})
+	file.Reset()
+	o.checkSome(o.claim(id), -1)
+	for name, write := range map[string]func(*gauge, uuid.UUID) error{
+		"errors":  func(g *gauge, id uuid.UUID) error { return o.WriteErrors(t.Context(), g, id) },
+		"results": func(g *gauge, id uuid.UUID) error { return o.WriteResults(t.Context(), g, id) },
+	} {
+		before := heap()
+		g := &gauge{began: time.Now(), peak: before}
+		o.must(write(g, id))
+		t.Logf("%s: %d bytes in %v, the first after %v, %d KiB of heap", name, g.bytes, time.Since(g.began), g.first, (g.peak-before)>>10)
+		if g.bytes < rows*40 {
+			t.Errorf("%s: only %d bytes for %d rows", name, g.bytes, rows)
+		}
+		if g.peak-before > limit {
+			t.Errorf("%s: the heap grew by %d bytes", name, g.peak-before)
+		}
+		if g.first > soon {
+			t.Errorf("%s: first byte after %v", name, g.first)
+		}
+	}
+}
