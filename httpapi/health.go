@@ -1,0 +1,82 @@
+package httpapi
+
+import (
+	"context"
+	"errors"
+	"net/http"
+	"sync"
+	"time"
+
+	"github.com/gin-gonic/gin"
+
+	"rollcall/migrations"
+)
+
+// health is what /healthz and /readyz answer. The checks are ok, unavailable
+// or outdated, and absent where none was made.
+type health struct {
+	Status   string `json:"status"` // ok, degraded or unavailable
+	Version  string `json:"version,omitempty"`
+	Postgres string `json:"postgres,omitempty"`
+	Schema   string `json:"schema,omitempty"`
+	Redis    string `json:"redis,omitempty"`
+}
+
+// healthy is GET /healthz: this process answers.
+func (a *API) healthy(c *gin.Context, _ caller) error {
+	return a.json(c, http.StatusOK, health{Status: "ok", Version: a.Version})
+}
+
+const (
+	probing = 2 * time.Second // what a check may take
+	fresh   = time.Second     // how long its result is good: anybody may ask
+)
+
+// readiness keeps the last result of the checks.
+type readiness struct {
+	mu   sync.Mutex
+	at   time.Time
+	last health
+}
+
+// readyToServe is GET /readyz: PostgreSQL answers and has the schema. Without
+// Redis everything works, only later.
+func (a *API) readyToServe(c *gin.Context, _ caller) error {
+	h := a.probe(c.Request.Context())
+	status := http.StatusOK
+	if h.Status == "unavailable" {
+		status = http.StatusServiceUnavailable
+		c.Header("Retry-After", "5")
+	}
+	return a.json(c, status, h)
+}
+
+func (a *API) probe(ctx context.Context) health {
+	a.ready.mu.Lock()
+	defer a.ready.mu.Unlock()
+	if time.Since(a.ready.at) < fresh {
+		return a.ready.last
+	}
+	ctx, cancel := context.WithTimeout(context.WithoutCancel(ctx), probing)
+	defer cancel()
+	h := health{Status: "ok", Postgres: "ok", Schema: "ok", Redis: "ok"}
+	redis := make(chan error, 1)
+	go func() { redis <- a.RedisPing(ctx) }()
+	schema := a.SchemaCheck(ctx)
+	select {
+	case err := <-redis:
+		if err != nil {
+			h.Status, h.Redis = "degraded", "unavailable"
+		}
+	case <-ctx.Done():
+		h.Status, h.Redis = "degraded", "unavailable"
+	}
+	switch {
+	case errors.Is(schema, migrations.ErrNotCurrent):
+		h.Status, h.Schema = "unavailable", "outdated"
+	case schema != nil:
+		h.Status, h.Postgres, h.Schema = "unavailable", "unavailable", ""
+	}
+	a.ready.at, a.ready.last = time.Now(), h
+	return h
+}

@@ -1,0 +1,101 @@
+package httpapi_test
+
+import (
+	"strings"
+	"sync"
+	"testing"
+
+	"rollcall/httpapi"
+)
+
+func TestIdempotencyKey(t *testing.T) {
+	t.Parallel()
+	h := newHouse(t, nil)
+	fields := []field{file(people(3))}
+	first := h.upload(fields, "Idempotency-Key", "k 1~")
+	h.want(first, 200)
+	id := as[importBody](t, first).ID
+
+	again := h.upload(fields, "Idempotency-Key", "k 1~")
+	h.want(again, 200)
+	if got := as[importBody](t, again); got.ID != id || got.Imported != 3 {
+		t.Errorf("the same upload led to %s", again.body)
+	}
+	h.wantProblem(h.upload([]field{file(people(4))}, "Idempotency-Key", "k 1~"), 422, "idempotency_key_reused")
+	h.wantProblem(h.upload([]field{file(people(3)), {name: "dry_run", value: "true"}}, "Idempotency-Key", "k 1~"), 422, "idempotency_key_reused")
+
+	other := uploadCall(fields, "Idempotency-Key", "k 1~")
+	other.token = h.token("imports")
+	a := h.do(other)
+	h.want(a, 200)
+	if as[importBody](t, a).ID == id {
+		t.Error("another caller's key led to the same import")
+	}
+	a = h.upload(fields, "Idempotency-Key", "k 2")
+	h.want(a, 200)
+	if as[importBody](t, a).ID == id {
+		t.Error("another key led to the same import")
+	}
+}
+
+func TestIdempotencyKeyOfAFailedImport(t *testing.T) {
+	t.Parallel()
+	h := newHouse(t, nil)
+	fields := []field{file("nothing\n")}
+	first := h.wantProblem(h.upload(fields, "Idempotency-Key", "k"), 422, "missing_column")
+	again := h.wantProblem(h.upload(fields, "Idempotency-Key", "k"), 422, "missing_column")
+	if first.ImportID != again.ImportID {
+		t.Errorf("%s and %s", first.ImportID, again.ImportID)
+	}
+}
+
+func TestIdempotencyKeyMustBePrintable(t *testing.T) {
+	t.Parallel()
+	h := silent(newHouse(t, func(d *httpapi.Deps) { d.ImportWait = 0 }))
+	for _, key := range []string{"ä", "a\tb", strings.Repeat("k", 256)} {
+		p := h.wantProblem(h.upload([]field{file(people(1))}, "Idempotency-Key", key), 400, "invalid_parameter")
+		if len(p.Errors) != 1 || p.Errors[0].Parameter != "Idempotency-Key" {
+			t.Errorf("%+v", p)
+		}
+	}
+	c := uploadCall([]field{file(people(1))})
+	c.header["Idempotency-Key"] = []string{"a", "b"}
+	h.wantProblem(h.do(c), 400, "invalid_parameter")
+	h.want(h.upload([]field{file(people(1))}, "Idempotency-Key", strings.Repeat("k", 255)), 202)
+}
+
+func TestHundredPostsWithOneKeyAreOneImport(t *testing.T) {
+	t.Parallel()
+	h := newHouse(t, nil)
+	var mu sync.Mutex
+	seen := map[string]int{}
+	var wg sync.WaitGroup
+	for range 100 {
+		wg.Go(func() {
+			a, err := h.try(uploadCall([]field{file(people(20))}, "Idempotency-Key", "one"))
+			if err != nil {
+				t.Error(err)
+				return
+			}
+			mu.Lock()
+			defer mu.Unlock()
+			switch a.status {
+			case 200, 202:
+				seen[as[importBody](t, a).ID]++
+			case 409:
+				if p := as[problemBody](t, a); p.Code != "idempotency_key_in_use" || a.header.Get("Retry-After") == "" {
+					t.Errorf("%+v", p)
+				}
+			default:
+				t.Errorf("status %d: %s", a.status, a.body)
+			}
+		})
+	}
+	wg.Wait()
+	if len(seen) != 1 {
+		t.Errorf("imports %v", seen)
+	}
+	if n := len(as[listBody[importBody]](t, h.get(importsPath)).Items); n != 1 {
+		t.Errorf("%d imports", n)
+	}
+}

@@ -1,0 +1,214 @@
+package httpapi
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"net/http"
+	"strings"
+
+	"github.com/gin-gonic/gin"
+	"github.com/google/uuid"
+
+	"rollcall/httpapi/problem"
+	"rollcall/roster"
+	"rollcall/storage"
+)
+
+// retryAfter is when to look again at an import that is under way, in seconds.
+const retryAfter = "1"
+
+// pathID reads the id in the path. What is no id is the id of nothing.
+func pathID(c *gin.Context) (uuid.UUID, error) {
+	text := c.Param("id")
+	id, err := uuid.Parse(text)
+	if err != nil || len(text) != 36 { // Parse takes other spellings too
+		return uuid.Nil, storage.ErrNotFound
+	}
+	return id, nil
+}
+
+// visible reads the import in the path, if the caller may see it.
+func (a *API) visible(c *gin.Context, by caller) (*roster.Import, error) {
+	id, err := pathID(c)
+	if err != nil {
+		return nil, err
+	}
+	i, err := a.readImport(c.Request.Context(), id)
+	if err != nil {
+		return nil, err
+	}
+	return i, by.mayRead(i)
+}
+
+// changeable reads the import in the path, if the caller may change it.
+func (a *API) changeable(c *gin.Context, by caller) (*roster.Import, error) {
+	i, err := a.visible(c, by)
+	if err != nil {
+		return nil, err
+	}
+	return i, by.mayChange(i)
+}
+
+// showImport is GET …/imports/{id}. With Prefer: wait it waits for a change:
+// from the revision the client has, if If-None-Match tells it; otherwise from
+// the present one, unless nothing is to be expected.
+func (a *API) showImport(c *gin.Context, by caller) error {
+	i, err := a.visible(c, by)
+	if err != nil {
+		return err
+	}
+	prefer := parsePrefer(c.Request.Header)
+	known := c.Request.Header.Values("If-None-Match")
+	wait := prefer.orElse(0)
+	allowTime(c, wait+ordinary+answering)
+	if wait > 0 && (matches(known, etag(i)) || len(known) == 0 && !atRest(i)) {
+		from := i.Revision
+		i, err = a.await(c.Request.Context(), i.ID, wait, func(now *roster.Import) bool { return now.Revision != from })
+		if err != nil {
+			return err
+		}
+	}
+	h := c.Writer.Header()
+	prefer.applied(h)
+	h.Set("Cache-Control", "private, no-cache")
+	if !atRest(i) {
+		h.Set("Retry-After", retryAfter)
+	}
+	if matches(known, etag(i)) {
+		h.Set("ETag", etag(i))
+		c.Status(http.StatusNotModified)
+		c.Writer.WriteHeaderNow()
+		return nil
+	}
+	view, err := a.viewWithErrors(c.Request.Context(), i)
+	if err != nil {
+		return err
+	}
+	h.Set("ETag", view.tag)
+	return a.json(c, http.StatusOK, view)
+}
+
+// etag is a strong validator: id and revision name one body.
+func etag(i *roster.Import) string { return fmt.Sprintf(`"%s.%d"`, i.ID, i.Revision) }
+
+// matches compares as If-None-Match does (RFC 9110, section 13.1.2).
+func matches(header []string, tag string) bool {
+	for _, line := range header {
+		for item := range strings.SplitSeq(line, ",") {
+			item = strings.TrimPrefix(strings.TrimSpace(item), "W/")
+			if item == tag || item == "*" {
+				return true
+			}
+		}
+	}
+	return false
+}
+
+// listImports is GET …/imports.
+func (a *API) listImports(c *gin.Context, by caller) error {
+	q, err := readQuery(c)
+	if err != nil {
+		return err
+	}
+	limit, err := q.limit(50, 200)
+	if err != nil {
+		return err
+	}
+	f := storage.ImportFilter{Limit: limit + 1}
+	if f.After, err = q.afterID(); err != nil {
+		return err
+	}
+	if s := q.get("status"); s != "" {
+		var ok bool
+		if f.Status, ok = roster.ParseStatus(s); !ok {
+			return problem.Parameter("status", "status must be queued, checking, ready, importing, completed, canceled or failed.")
+		}
+	}
+	if !by.mayReadAll() {
+		f.Actor = &by.actor
+	}
+	imports, err := a.Store.Imports(c.Request.Context(), f)
+	if err != nil {
+		return err
+	}
+	items := make([]importView, len(imports))
+	for k, i := range imports {
+		items[k] = viewOf(i)
+	}
+	return answerMore(a, c, items, limit, func(v importView) string { return idCursor(v.ID) })
+}
+
+// listErrors is GET …/imports/{id}/errors.
+func (a *API) listErrors(c *gin.Context, by caller) error {
+	limit, after, err := rowPage(c)
+	if err != nil {
+		return err
+	}
+	i, err := a.visible(c, by)
+	if err != nil {
+		return err
+	}
+	refusals, err := a.Store.Refusals(c.Request.Context(), i.ID, after, limit+1)
+	if err != nil {
+		return err
+	}
+	return answerMore(a, c, viewErrors(i, refusals), limit, func(v errorView) string { return rowCursor(v.Row) })
+}
+
+// confirm is POST …/imports/{id}/confirm.
+func (a *API) confirm(c *gin.Context, by caller) error {
+	i, err := a.changeable(c, by)
+	if err != nil {
+		return err
+	}
+	ctx, cancel := context.WithTimeout(c.Request.Context(), ordinary)
+	defer cancel()
+	dispatch, err := a.Store.ConfirmImport(ctx, i.ID, by.entry())
+	if errors.Is(err, storage.ErrWrongState) {
+		return problem.New(problem.WrongState, "Only a dry run that is ready can be confirmed; this import is not.")
+	}
+	if err != nil {
+		return err
+	}
+	a.ring(c, i.ID, dispatch)
+	i.Status, i.Options.DryRun = roster.Importing, false // what was committed, should it not be readable now
+	return a.answerStarted(c, i, parsePrefer(c.Request.Header), 0)
+}
+
+// cancel is POST …/imports/{id}/cancel.
+func (a *API) cancel(c *gin.Context, by caller) error {
+	i, err := a.changeable(c, by)
+	if err != nil {
+		return err
+	}
+	err = a.Store.CancelImport(c.Request.Context(), i.ID, by.entry())
+	if errors.Is(err, storage.ErrWrongState) {
+		return problem.New(problem.WrongState, "The import has ended; there is nothing to cancel.")
+	}
+	if err != nil {
+		return err
+	}
+	if i, err = a.readImport(c.Request.Context(), i.ID); err != nil {
+		return err
+	}
+	return a.accepted(c, i)
+}
+
+// resent says how many invitations will be sent afresh.
+type resent struct {
+	Resent int64 `json:"resent"`
+}
+
+// resendAll is POST …/imports/{id}/invitations/resend.
+func (a *API) resendAll(c *gin.Context, by caller) error {
+	i, err := a.changeable(c, by)
+	if err != nil {
+		return err
+	}
+	n, err := a.Store.ResendInvitations(c.Request.Context(), i.ID, by.entry())
+	if err != nil {
+		return err
+	}
+	return a.json(c, http.StatusAccepted, resent{n})
+}

@@ -1,0 +1,60 @@
+package upload
+
+import (
+	"errors"
+	"io"
+
+	"rollcall/storage"
+)
+
+// firstBuffer is what a chunk begins with, in bytes: most files are small.
+const firstBuffer = 32 << 10
+
+// chunks cuts a file into pieces of [storage.ChunkSize]. Memory is one piece,
+// and for a small file little more than the file.
+type chunks struct {
+	from  io.Reader
+	limit int64 // of the file, in bytes
+	size  int64 // read so far
+	buf   []byte
+	ended bool
+}
+
+// next returns the next chunk, which is shorter than [storage.ChunkSize] only
+// at the end of the file, and io.EOF after the last. The slice is good until
+// the next call.
+func (c *chunks) next() ([]byte, error) {
+	if c.ended {
+		return nil, io.EOF
+	}
+	c.buf = c.buf[:0]
+	for len(c.buf) < storage.ChunkSize {
+		c.grow()
+		n, err := c.from.Read(c.buf[len(c.buf):min(cap(c.buf), storage.ChunkSize)])
+		c.buf = c.buf[:len(c.buf)+n]
+		if c.size += int64(n); c.size > c.limit {
+			return nil, errTooLarge
+		}
+		if errors.Is(err, io.EOF) {
+			c.ended = true
+			break
+		}
+		if err != nil {
+			return nil, err
+		}
+	}
+	if len(c.buf) == 0 {
+		return nil, io.EOF
+	}
+	return c.buf, nil
+}
+
+// grow makes room for at least one more byte.
+func (c *chunks) grow() {
+	if len(c.buf) < cap(c.buf) {
+		return
+	}
+	bigger := make([]byte, len(c.buf), min(max(firstBuffer, 4*cap(c.buf)), storage.ChunkSize))
+	copy(bigger, c.buf)
+	c.buf = bigger
+}
