@@ -1,0 +1,102 @@
+package web
+
+import (
+	"net/http"
+
+	"github.com/gin-gonic/gin"
+	"github.com/google/uuid"
+
+	"rollcall/roster"
+	"rollcall/storage"
+)
+
+// importsView lists imports, newest first.
+type importsView struct {
+	Imports []*roster.Import
+	Later   bool   // not the first page
+	Older   string // path of the next page, "" on the last
+}
+
+func (v importsView) frame() frame {
+	f := frame{Template: "imports", Title: "Imports", Section: sectionImports}
+	for _, i := range v.Imports {
+		if i.Status.Working() {
+			f.Refresh = 5
+		}
+	}
+	return f
+}
+
+// listImports shows a page of imports. Parameter: after, the id of the last
+// import of the page before.
+func (s *Site) listImports(c *gin.Context, admin *roster.User) error {
+	filter := storage.ImportFilter{Limit: listSize + 1}
+	var v importsView
+	if id, err := uuid.Parse(c.Query("after")); err == nil {
+		filter.After, v.Later = id, true
+	}
+	imports, err := s.Store.Imports(c.Request.Context(), filter)
+	if err != nil {
+		return err
+	}
+	v.Imports = imports
+	if len(imports) > listSize {
+		v.Imports = imports[:listSize]
+		v.Older = pathWith("/admin/imports", "after", v.Imports[listSize-1].ID.String())
+	}
+	return s.show(c, http.StatusOK, admin, v)
+}
+
+// importID is the import that the path names.
+func importID(c *gin.Context) (uuid.UUID, error) {
+	id, err := uuid.Parse(c.Param("id"))
+	if err != nil {
+		return uuid.Nil, storage.ErrNotFound
+	}
+	return id, nil
+}
+
+func importPath(id uuid.UUID) string { return "/admin/imports/" + id.String() }
+
+// confirmImport turns a dry run into the real thing.
+func (s *Site) confirmImport(c *gin.Context, admin *roster.User) error {
+	id, err := importID(c)
+	if err != nil {
+		return err
+	}
+	dispatch, err := s.Store.ConfirmImport(c.Request.Context(), id, entry(c, admin))
+	if err != nil {
+		return err
+	}
+	s.ring(c, id, dispatch)
+	s.awaitWork(c.Request.Context(), id)
+	seeOther(c, importPath(id))
+	return nil
+}
+
+// cancelImport stops an import where it stands.
+func (s *Site) cancelImport(c *gin.Context, admin *roster.User) error {
+	id, err := importID(c)
+	if err != nil {
+		return err
+	}
+	if err := s.Store.CancelImport(c.Request.Context(), id, entry(c, admin)); err != nil {
+		return err
+	}
+	seeOther(c, importPath(id))
+	return nil
+}
+
+// resendInvitations sends fresh links to everybody of an import who has none
+// that works.
+func (s *Site) resendInvitations(c *gin.Context, admin *roster.User) error {
+	id, err := importID(c)
+	if err != nil {
+		return err
+	}
+	if _, err := s.Store.ResendInvitations(c.Request.Context(), id, entry(c, admin)); err != nil {
+		return err
+	}
+	seeOther(c, importPath(id))
+	return nil
+}

@@ -1,0 +1,101 @@
+package web
+
+import (
+	"bytes"
+	"embed"
+	"fmt"
+	"html/template"
+	"io/fs"
+	"path"
+	"strings"
+
+	"github.com/gin-gonic/gin"
+
+	"rollcall/roster"
+)
+
+//go:embed templates
+var templateFiles embed.FS
+
+const layoutFile = "templates/layout.html"
+
+// view is the content of one page: a struct of its own with all its template
+// shows.
+type view interface{ frame() frame }
+
+// frame says how a view is framed.
+type frame struct {
+	Template string  // file in templates, without ".html"
+	Title    string  // of the page, without the brand
+	Section  section // marked in the navigation; "" for none
+	Refresh  int     // seconds after which the browser loads the page again; 0: never
+}
+
+// section is an entry of the navigation.
+type section string
+
+const (
+	sectionUsers   section = "users"
+	sectionImports section = "imports"
+	sectionUpload  section = "upload"
+	sectionMail    section = "mail"
+)
+
+// shell is what the layout shows: a view in its frame.
+type shell struct {
+	frame
+	Brand      string
+	Stylesheet string
+	Icon       string
+	User       *roster.User // who is signed in, nil for nobody
+	HasMailbox bool
+	View       view
+}
+
+// templates are the parsed pages by the name of their file.
+type templates map[string]*template.Template
+
+func loadTemplates() (templates, error) {
+	layout, err := template.New(path.Base(layoutFile)).Funcs(wording).ParseFS(templateFiles, layoutFile)
+	if err != nil {
+		return nil, fmt.Errorf("load templates: %w", err)
+	}
+	files, err := fs.Glob(templateFiles, "templates/*.html")
+	if err != nil {
+		return nil, fmt.Errorf("load templates: %w", err)
+	}
+	pages := templates{}
+	for _, file := range files {
+		if file == layoutFile {
+			continue
+		}
+		page, err := layout.Clone()
+		if err == nil {
+			page, err = page.ParseFS(templateFiles, file)
+		}
+		if err != nil {
+			return nil, fmt.Errorf("load templates: %w", err)
+		}
+		pages[strings.TrimSuffix(path.Base(file), ".html")] = page
+	}
+	return pages, nil
+}
+
+// show answers with a page. It is rendered whole before the first byte goes
+// out, so a fault in a template is a proper error.
+func (s *Site) show(c *gin.Context, status int, user *roster.User, v view) error {
+	frame := v.frame()
+	page, ok := s.templates[frame.Template]
+	if !ok {
+		return fmt.Errorf("render page: no template %q", frame.Template)
+	}
+	var body bytes.Buffer
+	if err := page.Execute(&body, shell{
+		frame: frame, Brand: s.Brand, Stylesheet: s.assets.Stylesheet.Path, Icon: s.assets.Icon.Path,
+		User: user, HasMailbox: s.Mailbox != nil, View: v,
+	}); err != nil {
+		return fmt.Errorf("render page %s: %w", frame.Template, err)
+	}
+	c.Data(status, "text/html; charset=utf-8", body.Bytes())
+	return nil
+}

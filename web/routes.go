@@ -1,0 +1,132 @@
+package web
+
+import (
+	"context"
+	"net/http"
+	"time"
+
+	"github.com/gin-gonic/gin"
+
+	"rollcall/roster"
+)
+
+// pageTimeout bounds a request that only reads or writes a few rows.
+const pageTimeout = 10 * time.Second
+
+// Register adds the pages to a router. What no route answers is left to the
+// router; [Site.NotFound] is the page for that.
+func (s *Site) Register(r gin.IRouter) {
+	open := routes{r.Group("", s.identify, s.harden)}
+	open.get(s.assets.Stylesheet.Path, s.page(s.assets.Stylesheet.serve))
+	open.get(s.assets.Icon.Path, s.page(s.assets.Icon.serve))
+	// No cookie is involved, and a browser under no-referrer sends "Origin:
+	// null", which the check of the origin would refuse over plain HTTP.
+	open.get("/invite/:token", s.page(s.showInvitation))
+	open.POST("/invite/:token", s.page(s.acceptInvitation))
+
+	own := routes{r.Group("", s.identify, s.harden, s.fromHere)}
+	own.get("/", s.page(s.home))
+	own.get("/signin", s.page(s.showSignIn))
+	own.POST("/signin", s.page(s.signIn))
+	own.POST("/signout", s.page(s.signOut))
+
+	own.get(landing, s.admin(s.listUsers))
+	own.get("/admin/users/import", s.admin(s.showUpload))
+	own.POST("/admin/users/import", s.adminStream(s.upload))
+	own.get("/admin/users/import/template.csv", s.admin(s.downloadTemplate))
+	own.get("/admin/imports", s.admin(s.listImports))
+	own.get("/admin/imports/:id", s.admin(s.showImport))
+	own.POST("/admin/imports/:id/confirm", s.admin(s.confirmImport))
+	own.POST("/admin/imports/:id/cancel", s.admin(s.cancelImport))
+	own.POST("/admin/imports/:id/resend", s.admin(s.resendInvitations))
+	own.get("/admin/imports/:id/errors.csv", s.adminStream(s.downloadErrors))
+	own.get("/admin/imports/:id/results.csv", s.adminStream(s.downloadResults))
+
+	if s.Mailbox != nil {
+		dev := routes{r.Group("/dev/mail", s.identify, s.harden, s.unbound)}
+		dev.get("", s.page(s.listMail))
+		dev.get("/:id", s.page(s.showMail))
+		dev.get("/:id/html", s.page(s.showMailHTML))
+	}
+}
+
+// routes is a group whose pages answer HEAD wherever they answer GET.
+type routes struct{ *gin.RouterGroup }
+
+func (r routes) get(path string, h gin.HandlerFunc) {
+	r.GET(path, h)
+	r.HEAD(path, h)
+}
+
+// page serves a handler anybody may call, within pageTimeout.
+func (s *Site) page(h func(*gin.Context) error) gin.HandlerFunc {
+	return func(c *gin.Context) {
+		defer bound(c, pageTimeout)()
+		defer s.recover(c)
+		if err := h(c); err != nil {
+			s.fail(c, nil, err)
+		}
+	}
+}
+
+// adminHandler is a handler for administrators; admin is who is signed in.
+type adminHandler func(c *gin.Context, admin *roster.User) error
+
+// admin serves a handler to administrators only, within pageTimeout.
+func (s *Site) admin(h adminHandler) gin.HandlerFunc {
+	return func(c *gin.Context) {
+		defer bound(c, pageTimeout)()
+		s.serveAdmin(c, h)
+	}
+}
+
+// adminStream is admin for what takes as long as a file takes to travel.
+func (s *Site) adminStream(h adminHandler) gin.HandlerFunc {
+	return func(c *gin.Context) { s.serveAdmin(c, h) }
+}
+
+func (s *Site) serveAdmin(c *gin.Context, h adminHandler) {
+	defer s.recover(c)
+	user, err := s.signedIn(c)
+	switch {
+	case err != nil:
+	case user == nil:
+		err = errSignedOut
+	case user.Role != roster.RoleAdmin:
+		err = errNotAdmin
+	default:
+		err = h(c, user)
+	}
+	if err != nil {
+		s.fail(c, user, err)
+	}
+}
+
+// bound ends the request's context after d. The function returned must be
+// called.
+func bound(c *gin.Context, d time.Duration) context.CancelFunc {
+	ctx, cancel := context.WithTimeout(c.Request.Context(), d)
+	c.Request = c.Request.WithContext(ctx)
+	return cancel
+}
+
+// home leads to where there is something to see.
+func (s *Site) home(c *gin.Context) error {
+	user, err := s.signedIn(c)
+	if err != nil {
+		return err
+	}
+	if user == nil {
+		seeOther(c, "/signin")
+	} else {
+		seeOther(c, landing)
+	}
+	return nil
+}
+
+// seeOther sends the browser to a path of ours, with GET.
+func seeOther(c *gin.Context, path string) {
+	c.Header("Location", path)
+	c.Status(http.StatusSeeOther)
+	c.Writer.WriteHeaderNow()
+}

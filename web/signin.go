@@ -1,0 +1,143 @@
+package web
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"net/http"
+	"net/url"
+	"strings"
+
+	"github.com/gin-gonic/gin"
+	"github.com/google/uuid"
+
+	"rollcall/auth"
+	"rollcall/roster"
+	"rollcall/storage"
+)
+
+// landing is where people arrive who did not ask for anything in particular.
+const landing = "/admin/users"
+
+// maxForm bounds the forms that carry no file, in bytes.
+const maxForm = 64 << 10
+
+// signInView is the sign-in form.
+type signInView struct {
+	Email   string // as typed before
+	Next    string // where to go then, "" for the landing page
+	Refused bool   // the last try was refused
+	Left    bool   // one has just signed out
+}
+
+func (signInView) frame() frame { return frame{Template: "signin", Title: "Sign in"} }
+
+func (s *Site) showSignIn(c *gin.Context) error {
+	return s.show(c, http.StatusOK, nil, signInView{Next: ownPath(c.Query("next")), Left: c.Query("left") != ""})
+}
+
+func (s *Site) signIn(c *gin.Context) error {
+	form, err := readForm(c)
+	if err != nil {
+		return err
+	}
+	email, next := strings.TrimSpace(form.Get("email")), ownPath(form.Get("next"))
+	ctx := c.Request.Context()
+	id, err := s.authenticate(ctx, email, form.Get("password"))
+	if errors.Is(err, errRefused) {
+		return s.show(c, http.StatusUnauthorized, nil, signInView{Email: email, Next: next, Refused: true})
+	}
+	if err != nil {
+		return err
+	}
+	// A fresh secret with every sign-in: one that somebody planted or saw
+	// before is worth nothing (session fixation).
+	if old, ok := s.cookie.read(c.Request); ok {
+		if err := s.Store.EndSession(ctx, old); err != nil {
+			return err
+		}
+	}
+	secret, hash := auth.NewSession()
+	by := entry(c, &roster.User{ID: id, Email: email})
+	if err := s.Store.CreateSession(ctx, hash, id, sessionLife, by); err != nil {
+		return err
+	}
+	s.cookie.write(c.Writer, secret)
+	if next == "" {
+		next = landing
+	}
+	seeOther(c, next)
+	return nil
+}
+
+// errRefused is the one answer to every combination of address and password
+// that does not sign in.
+var errRefused = errors.New("sign-in refused")
+
+// authenticate returns whose address and password these are, or errRefused.
+// Neither the answer nor its time tells whether there is such an address.
+func (s *Site) authenticate(ctx context.Context, email, password string) (uuid.UUID, error) {
+	var known storage.Credentials
+	if key, err := roster.EmailKey(email); err == nil {
+		known, err = s.Store.CredentialsOf(ctx, key)
+		if err != nil && !errors.Is(err, storage.ErrNotFound) {
+			return uuid.Nil, err
+		}
+	}
+	if known.PasswordHash == "" {
+		if err := s.Hasher.VerifyNobody(ctx, password); err != nil {
+			return uuid.Nil, err
+		}
+		return uuid.Nil, errRefused
+	}
+	right, err := s.Hasher.Verify(ctx, known.PasswordHash, password)
+	if err != nil {
+		return uuid.Nil, err
+	}
+	if !right || known.Status != roster.Active {
+		return uuid.Nil, errRefused
+	}
+	return known.UserID, s.renewHash(ctx, known, password)
+}
+
+// renewHash hashes a password anew that was hashed at another cost than today's.
+func (s *Site) renewHash(ctx context.Context, known storage.Credentials, password string) error {
+	if !auth.NeedsRehash(known.PasswordHash) {
+		return nil
+	}
+	hash, err := s.Hasher.Hash(ctx, password)
+	if err != nil {
+		return err
+	}
+	return s.Store.SetPasswordHash(ctx, known.UserID, known.PasswordHash, hash)
+}
+
+func (s *Site) signOut(c *gin.Context) error {
+	if hash, ok := s.cookie.read(c.Request); ok {
+		if err := s.Store.EndSession(c.Request.Context(), hash); err != nil {
+			return err
+		}
+	}
+	s.cookie.write(c.Writer, "")
+	seeOther(c, "/signin?left=1")
+	return nil
+}
+
+// readForm reads a form of at most maxForm bytes.
+func readForm(c *gin.Context) (url.Values, error) {
+	c.Request.Body = http.MaxBytesReader(c.Writer, c.Request.Body, maxForm)
+	if err := c.Request.ParseForm(); err != nil {
+		return nil, fmt.Errorf("%w: %w", errBadForm, err)
+	}
+	return c.Request.PostForm, nil
+}
+
+// ownPath returns path if it leads into the admin panel, else "": a link to the
+// sign-in must not send people to another site afterwards.
+func ownPath(path string) string {
+	u, err := url.Parse(path)
+	if err != nil || u.IsAbs() || u.Host != "" || !strings.HasPrefix(u.Path, "/admin/") || strings.Contains(path, `\`) {
+		return ""
+	}
+	return u.RequestURI()
+}

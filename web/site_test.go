@@ -1,0 +1,311 @@
+package web_test
+
+import (
+	"bytes"
+	"context"
+	"io"
+	"iter"
+	"log/slog"
+	"mime/multipart"
+	"net/http"
+	"net/http/cookiejar"
+	"net/http/httptest"
+	"net/url"
+	"strings"
+	"sync"
+	"sync/atomic"
+	"testing"
+	"time"
+
+	"github.com/gin-gonic/gin"
+	"github.com/google/uuid"
+	"github.com/prometheus/client_golang/prometheus"
+	"go.uber.org/goleak"
+
+	"rollcall/auth"
+	"rollcall/devstack"
+	"rollcall/internal/pgtest"
+	"rollcall/jobs"
+	"rollcall/report"
+	"rollcall/roster"
+	"rollcall/storage"
+	"rollcall/web"
+)
+
+func TestMain(m *testing.M) {
+	gin.SetMode(gin.ReleaseMode)
+	goleak.VerifyTestMain(pgtest.Around(m))
+}
+
+const maxUpload = 4 << 20 // bytes
+
+const (
+	adminEmail    = "admin@example.com"
+	adminPassword = "three quiet herons wade"
+	userEmail     = "user@example.com"
+	userPassword  = "seven loud herons wade"
+)
+
+// house is a server with its pages, its database and a worker.
+type house struct {
+	*testing.T
+	store  *storage.Store
+	signer *auth.Signer
+	hasher *auth.Hasher
+	url    string
+	logged *buffer // what the pages log
+	worker *worker
+}
+
+// option changes what the pages are made of.
+type option func(*web.Deps)
+
+func newHouse(t *testing.T, options ...option) *house {
+	t.Helper()
+	store, err := storage.Open(pgtest.New(t), storage.Options{MaxConns: 8})
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(func() { store.Close() })
+	signer, err := auth.NewSigner(strings.Repeat("s", 32))
+	if err != nil {
+		t.Fatal(err)
+	}
+	h := &house{T: t, store: store, signer: signer, hasher: auth.NewHasher(auth.HasherConfig{}), logged: &buffer{}}
+	log := slog.New(slog.NewTextHandler(h.logged, nil))
+	h.worker = &worker{store: store, importer: jobs.NewImporter(store, log, jobs.NewMetrics(prometheus.NewRegistry()), jobs.ImporterConfig{})}
+	watcher := storage.NewWatcher(store, log)
+
+	router := gin.New()
+	router.HandleMethodNotAllowed = true
+	server := httptest.NewServer(router)
+	h.url = server.URL
+	d := web.Deps{
+		Store: store, Watcher: watcher, Signer: signer, Hasher: h.hasher, Reports: report.New(store), Bell: h.worker, Log: log,
+		Brand: "SecureAI", PublicURL: server.URL, InvitationTTL: 72 * time.Hour, MaxUploadBytes: maxUpload,
+	}
+	for _, o := range options {
+		o(&d)
+	}
+	site, err := web.New(d)
+	if err != nil {
+		t.Fatal(err)
+	}
+	site.Register(router)
+	router.NoRoute(site.NotFound)
+
+	ctx, cancel := context.WithCancel(context.Background())
+	watched := make(chan error, 1)
+	go func() { watched <- watcher.Run(ctx) }()
+	t.Cleanup(func() {
+		server.Close()
+		h.worker.wait()
+		cancel()
+		if err := <-watched; err != nil {
+			t.Error(err)
+		}
+	})
+	return h
+}
+
+// worker does the work of an import as soon as the bell rings, beside the
+// request, as a worker process does.
+type worker struct {
+	store    *storage.Store
+	importer *jobs.Importer
+	asleep   atomic.Bool // hears no bell
+	broken   atomic.Bool // the bell cannot be rung
+	running  sync.WaitGroup
+}
+
+func (w *worker) RingImport(_ context.Context, id uuid.UUID, _ int64) error {
+	if w.broken.Load() {
+		return context.DeadlineExceeded
+	}
+	if w.asleep.Load() {
+		return nil
+	}
+	w.running.Go(func() {
+		for more := true; more; {
+			rest, err := w.importer.Run(context.Background(), id)
+			more = err == nil && rest.More
+		}
+	})
+	return nil
+}
+
+func (w *worker) wait() { w.running.Wait() }
+
+// mails makes a devstack mailbox what the pages want.
+type mails struct{ *devstack.Mailbox }
+
+func (m mails) All() iter.Seq2[web.Mail, error] {
+	return func(yield func(web.Mail, error) bool) {
+		for mail, err := range m.Mailbox.All() {
+			if !yield(web.Mail(mail), err) {
+				return
+			}
+		}
+	}
+}
+
+func (m mails) Get(id string) (web.Mail, bool, error) {
+	mail, err := m.Mailbox.Get(id)
+	if err == devstack.ErrNoMail {
+		return web.Mail{}, false, nil
+	}
+	return web.Mail(mail), err == nil, err
+}
+
+// addUser makes a user who can sign in, or, without a password, one who is
+// invited with a link of generation 1.
+func (h *house) addUser(email, name string, role roster.Role, password string) uuid.UUID {
+	h.Helper()
+	key, err := roster.EmailKey(email)
+	if err != nil {
+		h.Fatal(err)
+	}
+	u := storage.NewUser{Email: email, EmailKey: key, Name: name, Role: role}
+	if password != "" {
+		if u.PasswordHash, err = h.hasher.Hash(h.Context(), password); err != nil {
+			h.Fatal(err)
+		}
+	}
+	by := storage.Entry{Actor: roster.Actor{Kind: roster.ActorSystem, Label: "test"}}
+	id, err := h.store.CreateUser(h.Context(), u, 72*time.Hour, by)
+	if err != nil {
+		h.Fatal(err)
+	}
+	return id
+}
+
+func (h *house) exec(query string, args ...any) {
+	h.Helper()
+	if _, err := h.store.DB().ExecContext(h.Context(), query, args...); err != nil {
+		h.Fatal(err)
+	}
+}
+
+// browser keeps cookies and follows no redirect.
+type browser struct {
+	*house
+	client *http.Client
+}
+
+func (h *house) browser() *browser {
+	jar, err := cookiejar.New(nil)
+	if err != nil {
+		h.Fatal(err)
+	}
+	transport := &http.Transport{}
+	h.Cleanup(transport.CloseIdleConnections)
+	return &browser{h, &http.Client{
+		Jar: jar, Transport: transport, Timeout: 30 * time.Second,
+		CheckRedirect: func(*http.Request, []*http.Request) error { return http.ErrUseLastResponse },
+	}}
+}
+
+// admin is a browser in which an administrator is signed in.
+func (h *house) admin() *browser {
+	h.Helper()
+	h.addUser(adminEmail, "Ada Admin", roster.RoleAdmin, adminPassword)
+	b := h.browser()
+	b.signIn(adminEmail, adminPassword)
+	return b
+}
+
+func (b *browser) signIn(email, password string) {
+	b.Helper()
+	if p := b.post("/signin", "email", email, "password", password); p.status != http.StatusSeeOther {
+		b.Fatalf("sign-in of %s: %d\n%s", email, p.status, p.body)
+	}
+}
+
+func (b *browser) do(r *http.Request) page {
+	b.Helper()
+	res, err := b.client.Do(r)
+	if err != nil {
+		b.Fatal(err)
+	}
+	defer res.Body.Close()
+	body, err := io.ReadAll(res.Body)
+	if err != nil {
+		b.Fatal(err)
+	}
+	return page{b.T, res.StatusCode, res.Header, string(body)}
+}
+
+func (b *browser) request(method, path string, body io.Reader, header ...string) *http.Request {
+	b.Helper()
+	r, err := http.NewRequestWithContext(b.Context(), method, b.url+path, body)
+	if err != nil {
+		b.Fatal(err)
+	}
+	for i := 0; i+1 < len(header); i += 2 {
+		r.Header.Set(header[i], header[i+1])
+	}
+	return r
+}
+
+func (b *browser) get(path string, header ...string) page {
+	b.Helper()
+	return b.do(b.request(http.MethodGet, path, nil, header...))
+}
+
+// post sends a form: name, value, name, value.
+func (b *browser) post(path string, fields ...string) page {
+	b.Helper()
+	form := url.Values{}
+	for i := 0; i+1 < len(fields); i += 2 {
+		form.Add(fields[i], fields[i+1])
+	}
+	return b.do(b.request(http.MethodPost, path, strings.NewReader(form.Encode()), "Content-Type", "application/x-www-form-urlencoded"))
+}
+
+// follow goes where a redirect leads.
+func (b *browser) follow(p page) page {
+	b.Helper()
+	if p.status != http.StatusSeeOther {
+		b.Fatalf("no redirect: %d\n%s", p.status, p.body)
+	}
+	return b.get(p.header.Get("Location"))
+}
+
+// upload sends the form of /admin/users/import: fields, then the file.
+func (b *browser) upload(filename, content string, fields ...string) page {
+	b.Helper()
+	var body bytes.Buffer
+	form := multipart.NewWriter(&body)
+	for i := 0; i+1 < len(fields); i += 2 {
+		if err := form.WriteField(fields[i], fields[i+1]); err != nil {
+			b.Fatal(err)
+		}
+	}
+	file, err := form.CreateFormFile("file", filename)
+	if err != nil {
+		b.Fatal(err)
+	}
+	io.WriteString(file, content)
+	if err := form.Close(); err != nil {
+		b.Fatal(err)
+	}
+	return b.do(b.request(http.MethodPost, "/admin/users/import", &body, "Content-Type", form.FormDataContentType()))
+}
+
+// buffer is a bytes.Buffer for many goroutines.
+type buffer struct {
+	mu sync.Mutex
+	b  bytes.Buffer
+}
+
+func (b *buffer) Write(p []byte) (int, error) {
+	b.mu.Lock()
+	defer b.mu.Unlock()
+	return b.b.Write(p)
+}
+
+func (b *buffer) String() string {
+	b.mu.Lock()
+	defer b.mu.Unlock()
+	return b.b.String()
+}
