@@ -1,0 +1,105 @@
+package client
+
+import (
+	"context"
+	"errors"
+	"io"
+	"net/http"
+	"strconv"
+	"time"
+)
+
+const (
+	// longPoll is how long the server is asked to wait for a change.
+	longPoll = 30 * time.Second
+
+	// pollGap is the least time between two questions: no faster than an eye
+	// can follow.
+	pollGap = 200 * time.Millisecond
+
+	// idleGap is the same after an answer without a change, in case the server
+	// does not wait as asked.
+	idleGap = time.Second
+)
+
+// Import returns the import with this id. Unlike Upload and Follow it asks once.
+func (c *Client) Import(ctx context.Context, id string) (*Import, error) {
+	return c.poll(ctx, id, "")
+}
+
+// Follow waits until an import is settled and returns it. It asks for changes
+// by long polling and tells seen, if that is not nil, each one in order, the
+// last included. Lost connections and a server that is away for less than the
+// client's patience only cost time.
+func (c *Client) Follow(ctx context.Context, i *Import, seen func(*Import)) (*Import, error) {
+	for !i.Status.Settled() {
+		asked := time.Now()
+		var next *Import
+		err := c.persist(ctx, true, func() (err error) {
+			next, err = c.poll(ctx, i.ID, i.etag)
+			return err
+		})
+		if err != nil {
+			return nil, err
+		}
+		gap := idleGap
+		if next != nil {
+			gap, i = pollGap, next
+			if seen != nil {
+				seen(i)
+			}
+		}
+		if !i.Status.Settled() && !sleep(ctx, gap-time.Since(asked)) {
+			return nil, ctx.Err()
+		}
+	}
+	return i, nil
+}
+
+// poll asks for an import. With the etag of what is known already it waits for
+// a change, and returns nil if there was none.
+func (c *Client) poll(ctx context.Context, id, etag string) (*Import, error) {
+	ctx, cancel := context.WithTimeout(ctx, exchangeTimeout)
+	defer cancel()
+	r, err := c.request(ctx, http.MethodGet, "users/imports/"+id, nil)
+	if err != nil {
+		return nil, err
+	}
+	if etag != "" {
+		r.Header.Set("If-None-Match", etag)
+		r.Header.Set("Prefer", "wait="+strconv.Itoa(int(longPoll.Seconds())))
+	}
+	answer, err := c.send(r, http.StatusOK, http.StatusNotModified)
+	if err != nil {
+		return nil, err
+	}
+	if answer.StatusCode == http.StatusNotModified {
+		answer.Body.Close()
+		return nil, nil
+	}
+	return readImport(answer)
+}
+
+// ErrorReport writes the error report of a settled import, a CSV file, to w and
+// returns its length. After an error w holds part of it.
+func (c *Client) ErrorReport(ctx context.Context, id string, w io.Writer) (int64, error) {
+	var answer *http.Response
+	err := c.persist(ctx, true, func() error {
+		r, err := c.request(ctx, http.MethodGet, "users/imports/"+id+"/errors.csv", nil)
+		if err != nil {
+			return err
+		}
+		r.Header.Set("Accept", "text/csv, application/problem+json")
+		answer, err = c.send(r, http.StatusOK)
+		return err
+	})
+	if err != nil {
+		return 0, err
+	}
+	defer answer.Body.Close()
+	n, err := io.Copy(w, answer.Body)
+	if errors.Is(err, io.ErrUnexpectedEOF) {
+		err = unanswered(answer.Request, true, err)
+	}
+	return n, err
+}
