@@ -19,7 +19,7 @@ type ImporterConfig struct {
 	MaxRows   int64         // rows an import may have; default 1,000,000
 	BatchRows int           // rows a transaction; default 5,000
 	Slice     time.Duration // a run hands its place back after this; default 2 s
-	Lease     time.Duration // a claim is good for this after each commit; default 20 s
+	Lease     time.Duration // a claim is good for this after each commit; default 12 s
 	Timeout   time.Duration // one transaction at most; default 10 s, below Lease
 }
 
@@ -30,7 +30,7 @@ func (c *ImporterConfig) fill() {
 		}
 	}
 	def(&c.Slice, 2*time.Second)
-	def(&c.Lease, 20*time.Second)
+	def(&c.Lease, 12*time.Second)
 	def(&c.Timeout, 10*time.Second)
 	if c.MaxRows == 0 {
 		c.MaxRows = 1_000_000

@@ -9,6 +9,7 @@ import (
 	"encoding/json"
 	"errors"
 	"fmt"
+	"slices"
 	"time"
 
 	"github.com/google/uuid"
@@ -102,10 +103,14 @@ func (b *Bell) waiting(o storage.Overdue) (bool, error) {
 
 // mailBacklog is how many mail tasks are in Redis, waiting or running.
 func (b *Bell) mailBacklog() (int, error) {
-	info, err := b.inspector.GetQueueInfo(QueueMail)
-	if errors.Is(err, asynq.ErrQueueNotFound) {
-		return 0, nil
+	queues, err := b.inspector.Queues()
+	if err != nil {
+		return 0, fmt.Errorf("list queues: %w", err)
 	}
+	if !slices.Contains(queues, QueueMail) {
+		return 0, nil // nothing was ever in it, or Redis was emptied
+	}
+	info, err := b.inspector.GetQueueInfo(QueueMail)
 	if err != nil {
 		return 0, fmt.Errorf("look at mail queue: %w", err)
 	}

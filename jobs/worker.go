@@ -39,6 +39,7 @@ type Worker struct {
 	mailer   *Mailer
 	outbox   *outbox
 	sweeper  *sweeper
+	under    sync.WaitGroup // handlers under way
 }
 
 // NewWorker makes a Worker.
@@ -62,17 +63,16 @@ func NewWorker(store *storage.Store, bell *Bell, importer *Importer, mailer *Mai
 // Run works until ctx ends, and then drains: no new work, the batch and the
 // mails under way are finished, imports are handed back for others to take.
 func (w *Worker) Run(ctx context.Context) error {
-	// asynq ends its handlers' context late in a shutdown; this one ends with ctx.
-	imports := w.server(ctx, QueueImports, w.cfg.Imports)
-	mails := w.server(ctx, QueueMail, w.cfg.Connections)
+	imports := w.server(QueueImports, w.cfg.Imports)
+	mails := w.server(QueueMail, w.cfg.Connections)
 	recording, stopRecording := context.WithCancel(context.WithoutCancel(ctx))
 	defer stopRecording()
 	var background, recorder sync.WaitGroup
 	recorder.Go(func() { w.mailer.Run(recording) })
-	if err := imports.Start(w.handler(kindImport, w.runImport)); err != nil {
+	if err := imports.Start(w.handler(ctx, kindImport, w.runImport)); err != nil {
 		return fmt.Errorf("start import workers: %w", err)
 	}
-	if err := mails.Start(w.handler(kindInvitation, w.sendInvitation)); err != nil {
+	if err := mails.Start(w.handler(ctx, kindInvitation, w.sendInvitation)); err != nil {
 		imports.Shutdown()
 		return fmt.Errorf("start mail workers: %w", err)
 	}
@@ -85,6 +85,7 @@ func (w *Worker) Run(ctx context.Context) error {
 	stopping.Go(imports.Shutdown)
 	stopping.Go(mails.Shutdown)
 	stopping.Wait()
+	w.under.Wait() // those asynq gave up on, too
 	background.Wait()
 	stopRecording() // the last: mails that were under way are recorded by now
 	recorder.Wait()
@@ -92,11 +93,10 @@ func (w *Worker) Run(ctx context.Context) error {
 	return nil
 }
 
-func (w *Worker) server(ctx context.Context, queue string, concurrency int) *asynq.Server {
+func (w *Worker) server(queue string, concurrency int) *asynq.Server {
 	return asynq.NewServer(w.cfg.Redis, asynq.Config{
 		Concurrency:       concurrency,
 		Queues:            map[string]int{queue: 1},
-		BaseContext:       func() context.Context { return ctx },
 		TaskCheckInterval: checkEvery,
 		ShutdownTimeout:   w.cfg.Drain,
 		Logger:            asynqLog{w.log},
@@ -107,8 +107,18 @@ func (w *Worker) server(ctx context.Context, queue string, concurrency int) *asy
 // handler reads the payload and hands it on. It reports no error to asynq: what
 // is to be done again stands in PostgreSQL, and a task that fails there would
 // only be kept by Redis to no use.
-func (w *Worker) handler(kind string, do func(context.Context, payload) error) asynq.Handler {
+//
+// The work's context ends when the worker is to stop. It is not asynq's base
+// context: when that ends asynq takes the task for failed at once, and its
+// shutdown no longer waits for the handler, which is just handing the import
+// back.
+func (w *Worker) handler(stop context.Context, kind string, do func(context.Context, payload) error) asynq.Handler {
 	return asynq.HandlerFunc(func(ctx context.Context, t *asynq.Task) error {
+		w.under.Add(1)
+		defer w.under.Done()
+		ctx, cancel := context.WithCancel(ctx)
+		defer cancel()
+		defer context.AfterFunc(stop, cancel)()
 		var p payload
 		if t.Type() != kind {
 			w.log.Error("task of an unknown kind", "kind", t.Type())

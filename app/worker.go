@@ -1,0 +1,88 @@
+package app
+
+import (
+	"context"
+	"fmt"
+	"log/slog"
+
+	"rollcall/auth"
+	"rollcall/config"
+	"rollcall/jobs"
+	"rollcall/mail"
+	"rollcall/migrations"
+	"rollcall/storage"
+)
+
+// importsAtOnce is how many imports one worker has in hand: one waits for
+// PostgreSQL while the other reads.
+const importsAtOnce = 2
+
+// RunWorker works through imports and invitations until ctx ends, and drains.
+func RunWorker(ctx context.Context, cfg config.Config, log *slog.Logger) error {
+	// Connections: imports and their look-ups, one a mail, upkeep.
+	store, err := openStore(ctx, cfg, "rollcall-worker", 4*importsAtOnce+cfg.MailConcurrency+4, log)
+	if err != nil {
+		return err
+	}
+	defer store.Close()
+	redis, err := cfg.RedisOptions()
+	if err != nil {
+		return err
+	}
+	bell := jobs.NewBell(redis)
+	defer bell.Close()
+	registry := newRegistry()
+	meter := jobs.NewMetrics(registry)
+	mailer, err := newMailer(store, cfg, log, meter)
+	if err != nil {
+		return err
+	}
+	stopMetrics, err := serveMetrics(ctx, cfg.MetricsListen, registry, func(ctx context.Context) error {
+		return migrations.Check(ctx, store.DB())
+	}, log)
+	if err != nil {
+		return err
+	}
+	defer stopMetrics()
+	importer := jobs.NewImporter(store, log, meter, jobs.ImporterConfig{MaxRows: cfg.MaxRows})
+	worker := jobs.NewWorker(store, bell, importer, mailer, log, meter, jobs.WorkerConfig{
+		Redis: redis, Imports: importsAtOnce, Connections: cfg.MailConcurrency, Retention: cfg.Retention,
+	})
+	log.Info("worker runs")
+	return worker.Run(ctx)
+}
+
+func newMailer(store *storage.Store, cfg config.Config, log *slog.Logger, meter *jobs.Metrics) (*jobs.Mailer, error) {
+	signer, err := newSigner(cfg)
+	if err != nil {
+		return nil, err
+	}
+	sealer, err := auth.NewSealer(cfg.Secret.Reveal(), previous(cfg)...)
+	if err != nil {
+		return nil, err
+	}
+	var server *mail.Server
+	if url := cfg.SMTPURL.Reveal(); url != "" {
+		parsed, err := mail.ParseURL(url)
+		if err != nil {
+			return nil, fmt.Errorf("SMTP_URL: %w", err)
+		}
+		server = &parsed
+	}
+	postman := jobs.NewPostman(store, sealer, cfg.MailConcurrency, server, cfg.MailFrom, cfg.MailRate)
+	return jobs.NewMailer(store, log, meter, signer, postman, jobs.MailerConfig{
+		Brand: cfg.Brand, PublicURL: cfg.PublicURL, TTL: cfg.InvitationTTL,
+	}), nil
+}
+
+func newSigner(cfg config.Config) (*auth.Signer, error) {
+	return auth.NewSigner(cfg.Secret.Reveal(), previous(cfg)...)
+}
+
+func previous(cfg config.Config) []string {
+	var secrets []string
+	for _, s := range cfg.SecretPrevious {
+		secrets = append(secrets, s.Reveal())
+	}
+	return secrets
+}

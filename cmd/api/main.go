@@ -1,0 +1,11 @@
+// Command api serves the HTTP API and the admin panel.
+package main
+
+import (
+	"os"
+
+	"rollcall/app"
+	"rollcall/config"
+)
+
+func main() { os.Exit(app.Process(config.LoadAPI, app.RunAPI)) }
