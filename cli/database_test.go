@@ -1,0 +1,202 @@
+package cli_test
+
+import (
+	"regexp"
+	"strings"
+	"testing"
+	"time"
+
+	"rollcall/auth"
+	"rollcall/cli"
+	"rollcall/internal/pgtest"
+	"rollcall/roster"
+	"rollcall/storage"
+)
+
+func TestMigrate(t *testing.T) {
+	t.Parallel()
+	s := open(t, pgtest.NewEmpty(t))
+
+	r := s.run("migrate", "status")
+	if r.code != 1 {
+		t.Errorf("exit code of an empty database's status: %d", r.code)
+	}
+	contains(t, r.stdout, "MIGRATION", "0001_create_users.sql", "pending")
+	contains(t, r.stderr, "pending: run 'rollcall migrate'.")
+
+	r = s.run("token", "list")
+	if r.code != 1 {
+		t.Errorf("exit code without a schema: %d", r.code)
+	}
+	contains(t, r.stderr, "run `rollcall migrate`")
+
+	contains(t, s.mustRun("migrate").stdout, "Applied 0001_create_users.sql\n", "The schema is current.\n")
+	if again := s.mustRun("migrate").stdout; again != "The schema is current.\n" {
+		t.Errorf("a second migrate says %q", again)
+	}
+	if status := s.mustRun("migrate", "status").stdout; strings.Contains(status, "pending") {
+		t.Errorf("still pending:\n%s", status)
+	}
+}
+
+func TestNoDatabase(t *testing.T) {
+	t.Parallel()
+	for _, args := range [][]string{{"migrate"}, {"migrate", "status"}, {"token", "list"}} {
+		r := open(t, "postgres://u:the-password@127.0.0.1:1/x").run(args...)
+		if r.code != 1 {
+			t.Errorf("%v: exit code %d", args, r.code)
+		}
+		contains(t, r.stderr, "Error: The database does not answer", "Is DATABASE_URL right")
+		if strings.Contains(r.stderr, "the-password") {
+			t.Error("the password is shown")
+		}
+	}
+	contains(t, shell{T: t}.run("migrate").stderr, "Error: The environment has a fault:\n  DATABASE_URL is not set")
+}
+
+func TestToken(t *testing.T) {
+	t.Parallel()
+	s := open(t, pgtest.New(t), "ROLLCALL_URL=https://rollcall.example.com")
+	contains(t, s.mustRun("token", "list").stderr, "There are no API tokens.")
+
+	r := s.mustRun("token", "create", "--name", "ci", "--scope", "imports,imports:read", "--expires", "90d")
+	token := strings.TrimSuffix(r.stdout, "\n")
+	hash, err := auth.ParseToken(token)
+	if err != nil {
+		t.Fatalf("stdout is not a token: %v", err)
+	}
+	contains(t, r.stderr, `"ci" (imports, imports:read)`, "expires on 20",
+		"curl -X POST https://rollcall.example.com/api/admin/users/import", `"Authorization: Bearer $TOKEN"`)
+	if strings.Contains(r.stderr, token) {
+		t.Error("the token goes to standard error, which is no terminal")
+	}
+	store := storeOf(t, s)
+	stored, err := store.TokenByHash(t.Context(), hash)
+	if err != nil {
+		t.Fatal(err)
+	}
+	if life := stored.ExpiresAt.Sub(stored.CreatedAt); life != 90*24*time.Hour {
+		t.Errorf("it lives for %v", life)
+	}
+
+	s.mustRun("token", "create", "--name", "for ever", "--expires", "never", "--scope", "admin")
+	list := strings.Split(s.mustRun("token", "list").stdout, "\n")
+	if len(list) != 4 {
+		t.Fatalf("the list:\n%s", strings.Join(list, "\n"))
+	}
+	column := strings.Index(list[0], "STATE")
+	for _, line := range list[1:3] {
+		if !strings.HasPrefix(line[column:], "good ") {
+			t.Errorf("not aligned, or not good:\n%s\n%s", list[0], line)
+		}
+	}
+	contains(t, list[1], "for ever", "admin", "never")
+
+	if r := s.mustRun("token", "revoke", stored.ID.String()); !strings.Contains(r.stdout, "is revoked") {
+		t.Errorf("%+v", r)
+	}
+	if _, err := store.TokenByHash(t.Context(), hash); err == nil {
+		t.Error("it still works")
+	}
+	contains(t, s.mustRun("token", "list").stdout, "revoked")
+}
+
+func TestTokenRefusals(t *testing.T) {
+	t.Parallel()
+	s := open(t, pgtest.New(t))
+	for _, c := range []struct{ args, want string }{
+		{"create", "--name is missing"},
+		{"create --name=", "--name must have"},
+		{"create --name=\x1b[2J", "--name must have"},
+		{"create --name=x --scope=root", "--scope must be"},
+		{"create --name=x --expires=soon", "--expires must be"},
+		{"create --name=x more", `"more" is one argument too many`},
+		{"revoke", "ID is missing"},
+		{"revoke rc_some_secret", "not the ID of a token"},
+		{"revoke 0198c0de-0000-7000-8000-000000000000", "there is no API token 0198c0de"},
+		{"create --nmae=x", "unknown flag"},
+		{"lits", "perhaps list"},
+	} {
+		r := s.run(append([]string{"token"}, strings.Fields(c.args)...)...)
+		if r.code != 1 || r.stdout != "" || !strings.Contains(strings.ToLower(r.stderr), strings.ToLower(c.want)) {
+			t.Errorf("token %q: %+v, want %q", c.args, r, c.want)
+		}
+		if strings.Contains(r.stderr, "rc_some_secret") {
+			t.Error("what may be a token is repeated")
+		}
+	}
+}
+
+func TestParseLife(t *testing.T) {
+	t.Parallel()
+	// It is reached through `token create`; here are the bounds.
+	for text, want := range map[string]time.Duration{
+		"90d": 90 * 24 * time.Hour, "36h": 36 * time.Hour, "1d12h": 36 * time.Hour, "never": 0, "3650d": 3650 * 24 * time.Hour, "1m": time.Minute,
+	} {
+		if got, err := cli.ParseLife(text); err != nil || got != want {
+			t.Errorf("%q: %v, %v; want %v", text, got, err, want)
+		}
+	}
+	for _, text := range []string{"", "d", "90", "-1d", "1d-1h", "0d", "59s", "3651d", "99999d", "1.5d", "1h1d", "always"} {
+		if got, err := cli.ParseLife(text); err == nil {
+			t.Errorf("%q is %v", text, got)
+		}
+	}
+}
+
+func TestCreateAdmin(t *testing.T) {
+	t.Parallel()
+	s := open(t, pgtest.New(t), "ROLLCALL_PUBLIC_URL=https://rollcall.example.com/", "ROLLCALL_INVITATION_TTL=1h")
+	r := s.mustRun("user", "create-admin", "--email", "Ada@Example.com", "--name", " Ada Lovelace ")
+	m := regexp.MustCompile(`^https://rollcall\.example\.com/invite/([A-Za-z0-9_-]+)\n$`).FindStringSubmatch(r.stdout)
+	if m == nil {
+		t.Fatalf("stdout: %q", r.stdout)
+	}
+	signer, err := auth.NewSigner(secret)
+	if err != nil {
+		t.Fatal(err)
+	}
+	id, generation, ok := signer.ParseInvitationToken(m[1])
+	if !ok {
+		t.Fatal("the link is not signed with ROLLCALL_SECRET")
+	}
+	store := storeOf(t, s)
+	invitee, err := store.Invitee(t.Context(), id, int32(generation))
+	if err != nil {
+		t.Fatalf("the link does not work: %v", err)
+	}
+	if invitee.Email != "Ada@Example.com" || invitee.Name != "Ada Lovelace" {
+		t.Errorf("%+v", invitee)
+	}
+	user, err := store.User(t.Context(), id)
+	if err != nil {
+		t.Fatal(err)
+	}
+	if user.Role != roster.RoleAdmin || user.Status != roster.Invited {
+		t.Errorf("%+v", user)
+	}
+	if life := user.Invitation.ExpiresAt.Sub(*user.Invitation.SentAt); life != time.Hour {
+		t.Errorf("the link lives for %v", life)
+	}
+
+	for _, c := range []struct{ email, name, want string }{
+		{"ada@example.COM", "Ada", "there is a user with this address already"},
+		{"ada", "Ada", "--email: The address has no @."},
+		{"bob@example.com", " ", "--name: The name is empty."},
+	} {
+		r := s.run("user", "create-admin", "--email", c.email, "--name", c.name)
+		if r.code != 1 || r.stdout != "" || !strings.Contains(strings.ToLower(r.stderr), strings.ToLower(c.want)) {
+			t.Errorf("%q, %q: %+v, want %q", c.email, c.name, r, c.want)
+		}
+	}
+}
+
+func storeOf(t *testing.T, s shell) *storage.Store {
+	t.Helper()
+	store, err := storage.Open(strings.TrimPrefix(s.environ[0], "DATABASE_URL="), storage.Options{MaxConns: 2})
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(func() { store.Close() })
+	return store
+}

@@ -1,0 +1,105 @@
+package cli
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"io"
+	"strings"
+	"unicode"
+
+	"rollcall/client"
+	"rollcall/config"
+	"rollcall/storage"
+)
+
+// explain writes an error as one block: what happened, why, what to do.
+func explain(w io.Writer, err error) {
+	headline, details := explanation(err)
+	fmt.Fprintln(w, "Error: "+capped(headline))
+	for _, line := range details {
+		fmt.Fprintln(w, "  "+line)
+	}
+}
+
+func explanation(err error) (headline string, details []string) {
+	if usage, ok := errors.AsType[usageError](err); ok {
+		return visible(usage.message), []string{fmt.Sprintf("Run '%s --help' for how to use it.", usage.command)}
+	}
+	if faults, ok := errors.AsType[config.Faults](err); ok {
+		lines := strings.Split(faults.Error(), "\n  ")
+		return lines[0], lines[1:]
+	}
+	if problem, ok := errors.AsType[*client.Problem](err); ok {
+		return visible(problem.Title), problemLines(problem)
+	}
+	switch text := visible(err.Error()); {
+	case errors.Is(err, context.Canceled):
+		return "interrupted", nil
+	case errors.As(err, new(*client.Unanswered)):
+		return text, []string{"Is that the right address? It comes from --url, or else from ROLLCALL_URL."}
+	case errors.Is(err, client.ErrNotRollcall), errors.Is(err, client.ErrAddress):
+		return text, []string{"The address comes from --url, or else from ROLLCALL_URL."}
+	case errors.Is(err, storage.ErrUnavailable):
+		return "the database does not answer", []string{
+			strings.TrimPrefix(text, storage.ErrUnavailable.Error()+" "),
+			"Is DATABASE_URL right, and PostgreSQL running?",
+		}
+	default:
+		return text, nil
+	}
+}
+
+func problemLines(p *client.Problem) []string {
+	var lines []string
+	if p.Detail != "" && p.Detail != p.Title {
+		lines = append(lines, visible(p.Detail))
+	}
+	for _, e := range p.Errors {
+		if e.Detail == p.Detail {
+			continue
+		}
+		lines = append(lines, visible(strings.TrimPrefix(e.Parameter+": "+e.Detail, ": ")))
+	}
+	if p.Fix != "" {
+		lines = append(lines, "Fix: "+visible(p.Fix))
+	}
+	if p.RequestID != "" {
+		lines = append(lines, "Request: "+visible(p.RequestID))
+	}
+	return lines
+}
+
+// maxShown is how much of a text from elsewhere is shown, in characters.
+const maxShown = 500
+
+// visible makes a text from elsewhere fit to stand in a line on a terminal: no
+// escape sequence, no line break and no change of direction gets through, and
+// not more than maxShown characters.
+func visible(text string) string {
+	var out strings.Builder
+	n := 0
+	for _, r := range strings.TrimSpace(text) {
+		if n++; n > maxShown {
+			out.WriteString("…")
+			break
+		}
+		switch {
+		case unicode.IsSpace(r):
+			out.WriteByte(' ')
+		case unicode.IsPrint(r):
+			out.WriteRune(r)
+		default: // control and format characters, and what was no UTF-8
+			out.WriteRune(unicode.ReplacementChar)
+		}
+	}
+	return out.String()
+}
+
+// capped begins with a capital letter, as a sentence does.
+func capped(text string) string {
+	for i, r := range text {
+		return string(unicode.ToUpper(r)) + text[i+len(string(r)):]
+	}
+	return text
+}

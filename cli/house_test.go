@@ -1,0 +1,197 @@
+package cli_test
+
+import (
+	"bytes"
+	"context"
+	"log/slog"
+	"net/http"
+	"net/http/httptest"
+	"os"
+	"path/filepath"
+	"strings"
+	"sync"
+	"testing"
+	"time"
+
+	"github.com/google/uuid"
+	"github.com/prometheus/client_golang/prometheus"
+	"go.uber.org/goleak"
+
+	"rollcall/cli"
+	"rollcall/httpapi"
+	"rollcall/internal/pgtest"
+	"rollcall/jobs"
+	"rollcall/migrations"
+	"rollcall/report"
+	"rollcall/storage"
+)
+
+func TestMain(m *testing.M) { goleak.VerifyTestMain(pgtest.Around(m)) }
+
+// ran is what a command left behind.
+type ran struct {
+	code           int
+	stdout, stderr string
+}
+
+// shell runs commands in an environment of its own.
+type shell struct {
+	*testing.T
+	environ []string
+	stdin   string
+}
+
+func (s shell) run(args ...string) ran {
+	s.Helper()
+	return s.runUntil(s.Context(), args...)
+}
+
+func (s shell) runUntil(ctx context.Context, args ...string) ran {
+	s.Helper()
+	var stdout, stderr bytes.Buffer
+	code := cli.Run(ctx, args, cli.Console{
+		Environ: s.environ, Stdin: strings.NewReader(s.stdin), Stdout: &stdout, Stderr: &stderr,
+	})
+	return ran{code, stdout.String(), stderr.String()}
+}
+
+// mustRun insists on exit code 0.
+func (s shell) mustRun(args ...string) ran {
+	s.Helper()
+	r := s.run(args...)
+	if r.code != 0 {
+		s.Fatalf("%v: exit code %d\n%s%s", args, r.code, r.stdout, r.stderr)
+	}
+	return r
+}
+
+const secret = "0123456789abcdef0123456789abcdef"
+
+// open returns a shell whose environment has the database at url.
+func open(t *testing.T, url string, more ...string) shell {
+	return shell{T: t, environ: append([]string{"DATABASE_URL=" + url, "ROLLCALL_SECRET=" + secret}, more...)}
+}
+
+// house is the real API over a database of its own, and a worker.
+type house struct {
+	shell
+	store  *storage.Store
+	bell   *bell
+	token  string
+	server *httptest.Server
+}
+
+// newHouse opens a house; wrap, if not nil, stands before its API.
+func newHouse(t *testing.T, wrap func(http.Handler) http.Handler) *house {
+	t.Helper()
+	url := pgtest.New(t)
+	store, err := storage.Open(url, storage.Options{MaxConns: 8})
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(func() { store.Close() })
+	log := slog.New(slog.DiscardHandler)
+	ring := &bell{t: t, importer: jobs.NewImporter(store, log, jobs.NewMetrics(prometheus.NewRegistry()), jobs.ImporterConfig{})}
+	t.Cleanup(ring.working.Wait)
+
+	watcher := storage.NewWatcher(store, log)
+	ctx, stop := context.WithCancel(context.Background())
+	var watching sync.WaitGroup
+	watching.Go(func() {
+		if err := watcher.Run(ctx); err != nil {
+			t.Error(err)
+		}
+	})
+	t.Cleanup(func() { stop(); watching.Wait() })
+
+	api, err := httpapi.New(httpapi.Deps{
+		Store: store, Watcher: watcher, Reports: report.New(store), Bell: ring, Log: log,
+		MaxUploadBytes: 1 << 20, ImportWait: time.Second, PublicURL: "https://rollcall.example.com",
+		SchemaCheck: func(ctx context.Context) error { return migrations.Check(ctx, store.DB()) },
+		RedisPing:   func(context.Context) error { return nil },
+		AdminToken:  "not-used-" + secret,
+	})
+	if err != nil {
+		t.Fatal(err)
+	}
+	handler := api.Handler()
+	if wrap != nil {
+		handler = wrap(handler)
+	}
+	server := httptest.NewServer(handler)
+	t.Cleanup(server.Close)
+
+	h := &house{shell: open(t, url, "ROLLCALL_URL="+server.URL), store: store, bell: ring, server: server}
+	h.token = strings.TrimSpace(h.mustRun("token", "create", "--name", "test").stdout)
+	h.environ = append(h.environ, "ADMIN_API_TOKEN="+h.token)
+	return h
+}
+
+// file writes a file to import and returns its path.
+func (h *house) file(content string) string {
+	h.Helper()
+	path := filepath.Join(h.TempDir(), "users.csv")
+	if err := os.WriteFile(path, []byte(content), 0o600); err != nil {
+		h.Fatal(err)
+	}
+	return path
+}
+
+// users counts the users.
+func (h *house) users() int64 {
+	h.Helper()
+	n, err := h.store.CountUsers(h.Context(), storage.UserFilter{})
+	if err != nil {
+		h.Fatal(err)
+	}
+	return n
+}
+
+// bell works on an import at once, as a worker would, unless told to hold back.
+type bell struct {
+	t        *testing.T
+	importer *jobs.Importer
+	working  sync.WaitGroup
+
+	mu     sync.Mutex
+	silent bool
+	rung   []uuid.UUID
+}
+
+func (b *bell) RingImport(_ context.Context, id uuid.UUID, _ int64) error {
+	b.mu.Lock()
+	defer b.mu.Unlock()
+	if b.rung = append(b.rung, id); !b.silent {
+		b.working.Go(func() { b.work(id) })
+	}
+	return nil
+}
+
+// hold keeps the worker from coming, and release lets it come to all that rang.
+func (b *bell) hold() {
+	b.mu.Lock()
+	defer b.mu.Unlock()
+	b.silent = true
+}
+
+func (b *bell) release() {
+	b.mu.Lock()
+	defer b.mu.Unlock()
+	b.silent = false
+	for _, id := range b.rung {
+		b.working.Go(func() { b.work(id) })
+	}
+}
+
+func (b *bell) work(id uuid.UUID) {
+	for {
+		rest, err := b.importer.Run(context.Background(), id)
+		if err != nil {
+			b.t.Error(err)
+			return
+		}
+		if !rest.More {
+			return
+		}
+	}
+}

@@ -1,0 +1,266 @@
+package cli_test
+
+import (
+	"context"
+	"encoding/json"
+	"net/http"
+	"os"
+	"path/filepath"
+	"strings"
+	"sync/atomic"
+	"testing"
+
+	"rollcall/client"
+)
+
+const (
+	twoGood = "email,name\na@example.com,Ann\nb@example.com,Bob\n"
+	oneBad  = "email,name,Phone\na@example.com,Ann,1\nb.example.com,Bob,2\nc@example.com,Cid,3\n"
+)
+
+func TestImportEveryRow(t *testing.T) {
+	t.Parallel()
+	h := newHouse(t, nil)
+	r := h.mustRun("import", h.file(twoGood))
+	contains(t, r.stdout, "Imported 2 of 2 rows of users.csv, in ", "Invitations: 2 on their way.",
+		"Details: "+h.server.URL+"/admin/imports/")
+	if r.stderr != "" {
+		t.Errorf("stderr: %q", r.stderr)
+	}
+	if n := h.users(); n != 2 {
+		t.Errorf("%d users", n)
+	}
+}
+
+func TestImportSomeRows(t *testing.T) {
+	t.Parallel()
+	h := newHouse(t, nil)
+	to := filepath.Join(t.TempDir(), "out.csv")
+	r := h.run("import", h.file(oneBad), "--errors", to, "--no-invitations")
+	if r.code != 2 {
+		t.Errorf("exit code %d, want 2\n%s", r.code, r.stderr)
+	}
+	contains(t, r.stdout,
+		"Imported 2 of 3 rows of users.csv, left out 1, in ",
+		"Invitations: 2 held back until they are resent.",
+		"Warning: ", "Phone",
+		"  Row 3, email “b.example.com”: The address has no @.\n    Fix: Check for typos, missing @, or extra spaces\n",
+		"Error report: "+to)
+	saved, err := os.ReadFile(to)
+	if err != nil {
+		t.Fatal(err)
+	}
+	contains(t, string(saved), "email,name,Phone,error_row", "b.example.com,Bob,2,3,invalid_email,email")
+	if info, _ := os.Stat(to); info.Mode().Perm() != 0o600 {
+		t.Errorf("the report has mode %v", info.Mode())
+	}
+
+	// The report, mended, is the next import.
+	mended := h.file(strings.ReplaceAll(string(saved), "b.example.com", "b@example.com"))
+	contains(t, h.mustRun("import", mended).stdout, "Imported 1 of 1 row")
+}
+
+func TestImportIsRepeatable(t *testing.T) {
+	t.Parallel()
+	h := newHouse(t, nil)
+	file := h.file(twoGood)
+	first, again := imported(t, h.mustRun("import", file, "--json")), imported(t, h.mustRun("import", file, "--json"))
+	if first.ID != again.ID {
+		t.Errorf("the same command made imports %s and %s", first.ID, again.ID)
+	}
+	if dry := imported(t, h.run("import", file, "--json", "--dry-run", "--errors", filepath.Join(t.TempDir(), "e.csv"))); dry.ID == first.ID || dry.Status != client.Ready {
+		t.Errorf("other options led to the import %s, %s", dry.ID, dry.Status)
+	}
+	r := h.run("import", file, "--json", "--again", "--on-duplicate", "update")
+	if anew := imported(t, r); anew.ID == first.ID || anew.Updated != 2 || r.code != 0 {
+		t.Errorf("--again: exit code %d, %+v", r.code, anew)
+	}
+}
+
+func TestImportFromStdin(t *testing.T) {
+	t.Parallel()
+	h := newHouse(t, nil)
+	h.stdin = "E-Mail;Who\na@example.com;Ann\n"
+	i := imported(t, h.mustRun("import", "-", "--json", "--delimiter", ";", "--mapping", "name=Who", "--mapping", "Email=E-Mail"))
+	if i.Imported != 1 || i.Filename != "stdin.csv" {
+		t.Errorf("%+v", i)
+	}
+	if left, _ := filepath.Glob(filepath.Join(os.TempDir(), "rollcall-*.csv")); len(left) > 0 {
+		t.Errorf("left behind: %v", left)
+	}
+}
+
+func TestImportDryRun(t *testing.T) {
+	t.Parallel()
+	h := newHouse(t, nil)
+	contains(t, h.mustRun("import", h.file(twoGood), "--dry-run").stdout,
+		"Checked 2 rows of users.csv: 2 can go in, 0 cannot.", "This was a dry run")
+	r := h.run("import", h.file(oneBad), "--dry-run", "--errors", filepath.Join(t.TempDir(), "e.csv"))
+	if r.code != 2 {
+		t.Errorf("exit code %d, want 2", r.code)
+	}
+	contains(t, r.stdout, "Checked 3 rows of users.csv: 2 can go in, 1 cannot.", "Error report: ")
+	if n := h.users(); n != 0 {
+		t.Errorf("%d users", n)
+	}
+}
+
+func TestImportFails(t *testing.T) {
+	t.Parallel()
+	h := newHouse(t, nil)
+	for _, c := range []struct {
+		name string
+		args []string
+		want []string // on either stream
+	}{
+		{"file", []string{h.file("name\nAnn\n")}, []string{"The import of users.csv failed, nothing is written: ", "email", "(missing_column)", "Fix: "}},
+		{"option", []string{h.file(twoGood), "--encoding", "klingon"}, []string{"Error: ", "encoding", "Request: 0"}},
+		{"token", []string{h.file(twoGood), "--token", "rc_wrong"}, []string{"Error: ", "Request: 0"}},
+		{"size", []string{h.file(twoGood + strings.Repeat("x", 1<<20))}, []string{"Error: ", "1048576", "Request: 0"}},
+		{"missing file", []string{"no-such-file.csv"}, []string{"Error: There is no file no-such-file.csv"}},
+		{"directory", []string{t.TempDir()}, []string{"is a directory"}},
+		{"nobody there", []string{h.file(twoGood), "--url", "http://127.0.0.1:1"}, []string{"No answer from 127.0.0.1:1: ", "ROLLCALL_URL"}},
+		{"no address", []string{h.file(twoGood), "--url", "example.com"}, []string{"http:// or https://"}},
+		{"duplicates", []string{h.file(twoGood), "--on-duplicate", "replace"}, []string{"--on-duplicate must be skip or update", "--help"}},
+		{"mapping", []string{h.file(twoGood), "--mapping", "phone=Tel"}, []string{"--mapping must be COLUMN=HEADER"}},
+	} {
+		t.Run(c.name, func(t *testing.T) {
+			t.Parallel()
+			r := h.run(append([]string{"import"}, c.args...)...)
+			if r.code != 1 {
+				t.Errorf("exit code %d, want 1", r.code)
+			}
+			contains(t, r.stdout+r.stderr, c.want...)
+			if strings.Contains(r.stderr, "Usage:") {
+				t.Errorf("a usage dump:\n%s", r.stderr)
+			}
+		})
+	}
+}
+
+func TestImportWithoutToken(t *testing.T) {
+	t.Parallel()
+	r := shell{T: t}.run("import", "users.csv")
+	if r.code != 1 {
+		t.Errorf("exit code %d", r.code)
+	}
+	contains(t, r.stderr, "ADMIN_API_TOKEN_FILE")
+}
+
+func TestImportSurvivesLostConnections(t *testing.T) {
+	t.Parallel()
+	var uploads, polls atomic.Int32
+	polled := make(chan struct{})
+	h := newHouse(t, func(api http.Handler) http.Handler {
+		return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+			switch {
+			case r.Method == http.MethodPost && uploads.Add(1) == 1:
+				// Received, committed, and the answer lost.
+				api.ServeHTTP(discard{http.Header{}}, r)
+				panic(http.ErrAbortHandler)
+			case r.Method == http.MethodGet && polls.Add(1) == 1:
+				close(polled)
+				panic(http.ErrAbortHandler)
+			}
+			api.ServeHTTP(w, r)
+		})
+	})
+	h.server.Config.ErrorLog = nil
+	h.bell.hold()
+	file := h.file(twoGood)
+	done := make(chan ran)
+	go func() { done <- h.run("import", file, "--json") }()
+	select {
+	case <-polled:
+	case r := <-done:
+		t.Fatalf("ended early: %+v", r)
+	}
+	h.bell.release()
+	r := <-done
+	if i := imported(t, r); r.code != 0 || i.Imported != 2 {
+		t.Errorf("exit code %d, %+v\n%s", r.code, i, r.stderr)
+	}
+	if n := uploads.Load(); n != 2 {
+		t.Errorf("%d uploads, want 2", n)
+	}
+	if n := h.users(); n != 2 {
+		t.Errorf("%d users", n)
+	}
+}
+
+func TestImportInterrupted(t *testing.T) {
+	t.Parallel()
+	asked := make(chan struct{}, 100)
+	h := newHouse(t, func(api http.Handler) http.Handler {
+		return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+			if r.Method == http.MethodGet {
+				asked <- struct{}{}
+			}
+			api.ServeHTTP(w, r)
+		})
+	})
+	h.bell.hold()
+	file := h.file(twoGood)
+	ctx, interrupt := context.WithCancel(t.Context())
+	defer interrupt()
+	done := make(chan ran)
+	go func() { done <- h.runUntil(ctx, "import", file) }()
+	<-asked
+	interrupt()
+	r := <-done
+	if r.code != 1 {
+		t.Errorf("exit code %d", r.code)
+	}
+	contains(t, r.stderr, "The import goes on without this command: "+h.server.URL+"/admin/imports/", "Error: Interrupted")
+
+	r = h.mustRun("import", file, "--wait=false")
+	contains(t, r.stdout, "users.csv is committed; the import goes on (queued).")
+	h.bell.release()
+	contains(t, h.mustRun("import", file).stdout, "Imported 2 of 2 rows")
+}
+
+// TestImportReportNames changes the directory, so it is not parallel.
+func TestImportReportNames(t *testing.T) {
+	h := newHouse(t, nil)
+	file := h.file(oneBad)
+	t.Chdir(t.TempDir())
+	for _, want := range []string{"users-errors.csv", "users-errors-2.csv", "users-errors-3.csv"} {
+		contains(t, h.run("import", file).stdout, "Error report: "+want)
+		if _, err := os.Stat(want); err != nil {
+			t.Error(err)
+		}
+	}
+	before, err := os.ReadFile(file)
+	if err != nil {
+		t.Fatal(err)
+	}
+	r := h.run("import", file, "--errors", file)
+	contains(t, r.stdout, "could not be saved: --errors names the file that was imported")
+	if after, _ := os.ReadFile(file); string(after) != string(before) {
+		t.Error("the imported file was overwritten")
+	}
+}
+
+// discard is a ResponseWriter nobody reads.
+type discard struct{ header http.Header }
+
+func (d discard) Header() http.Header       { return d.header }
+func (discard) Write(p []byte) (int, error) { return len(p), nil }
+func (discard) WriteHeader(int)             {}
+
+func imported(t *testing.T, r ran) (i client.Import) {
+	t.Helper()
+	if err := json.Unmarshal([]byte(r.stdout), &i); err != nil {
+		t.Fatalf("stdout is not an import: %v\n%s%s", err, r.stdout, r.stderr)
+	}
+	return i
+}
+
+func contains(t *testing.T, text string, parts ...string) {
+	t.Helper()
+	for _, part := range parts {
+		if !strings.Contains(text, part) {
+			t.Errorf("%q is not in:\n%s", part, text)
+		}
+	}
+}

@@ -1,0 +1,96 @@
+package cli
+
+import (
+	"fmt"
+	"text/tabwriter"
+
+	"github.com/spf13/cobra"
+
+	"rollcall/config"
+	"rollcall/migrations"
+)
+
+func newMigrate(console Console) *cobra.Command {
+	migrate := &cobra.Command{
+		Use:   "migrate",
+		Short: "Bring the database schema up to date",
+		Long: `Applies the migrations the database of DATABASE_URL lacks, each in a transaction
+of its own. Several can be started at once: one works, the others wait for it, up
+to five minutes. A database that has them all is left as it is.`,
+		Args: takes(),
+		RunE: func(cmd *cobra.Command, _ []string) error { return migrateUp(cmd, console) },
+	}
+	migrate.AddCommand(&cobra.Command{
+		Use:   "status",
+		Short: "List the migrations and which of them are applied",
+		Long: `Lists the migrations this program knows and when each was applied. The exit code
+is 0 when all are, and 1 when some are not or the database cannot be asked. It
+changes nothing.`,
+		Args: takes(),
+		RunE: func(cmd *cobra.Command, _ []string) error { return migrateStatus(cmd, console) },
+	})
+	return migrate
+}
+
+func migrateUp(cmd *cobra.Command, console Console) error {
+	cfg, err := config.LoadMigrate(console.Environ)
+	if err != nil {
+		return err
+	}
+	store, err := connect(cfg)
+	if err != nil {
+		return err
+	}
+	defer store.Close()
+	if err := store.Ping(cmd.Context()); err != nil {
+		return err
+	}
+	names, err := migrations.Up(cmd.Context(), store.DB())
+	if err != nil {
+		return err
+	}
+	for _, name := range names {
+		fmt.Fprintln(console.Stdout, "Applied "+name)
+	}
+	fmt.Fprintln(console.Stdout, "The schema is current.")
+	return nil
+}
+
+func migrateStatus(cmd *cobra.Command, console Console) error {
+	cfg, err := config.LoadMigrate(console.Environ)
+	if err != nil {
+		return err
+	}
+	store, err := connect(cfg)
+	if err != nil {
+		return err
+	}
+	defer store.Close()
+	if err := store.Ping(cmd.Context()); err != nil {
+		return err
+	}
+	all, err := migrations.Status(cmd.Context(), store.DB())
+	if err != nil {
+		return err
+	}
+	pending := 0
+	table := tabwriter.NewWriter(console.Stdout, 0, 0, 2, ' ', 0)
+	fmt.Fprintln(table, "MIGRATION\tAPPLIED")
+	for _, m := range all {
+		applied := "pending"
+		if m.AppliedAt.IsZero() {
+			pending++
+		} else {
+			applied = moment(m.AppliedAt)
+		}
+		fmt.Fprintf(table, "%s\t%s\n", m.Name, applied)
+	}
+	if err := table.Flush(); err != nil {
+		return err
+	}
+	if pending > 0 {
+		fmt.Fprintln(console.Stderr, counted(int64(pending), "migration", "migrations")+" pending: run 'rollcall migrate'.")
+		return exitFailed
+	}
+	return nil
+}

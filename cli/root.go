@@ -1,0 +1,154 @@
+// Package cli is the rollcall command: what administrators and operators do
+// from a shell. Each command reads the part of the environment it needs, says
+// what it did on standard output and what went wrong, as one readable block, on
+// standard error.
+package cli
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"io"
+	"os"
+	"runtime/debug"
+	"strings"
+
+	"github.com/spf13/cobra"
+
+	"rollcall/app"
+)
+
+// Console is what a command has of the world outside.
+type Console struct {
+	Environ        []string // as os.Environ returns it
+	Stdin          io.Reader
+	Stdout, Stderr io.Writer
+}
+
+// Main runs the command that args name, without the program's name, and returns
+// the exit code: 0 done, 1 not done, 2 an import left rows out. The first
+// SIGINT or SIGTERM cancels the command, the second exits at once.
+func Main(ctx context.Context, args []string, stdin io.Reader, stdout, stderr io.Writer) int {
+	ctx, stop := app.Signals(ctx)
+	defer stop()
+	return Run(ctx, args, Console{os.Environ(), stdin, stdout, stderr})
+}
+
+// Run is Main without the process around it: the environment is the console's,
+// and signals are the caller's.
+func Run(ctx context.Context, args []string, console Console) int {
+	root := newRoot(console)
+	root.SetArgs(args)
+	err := root.ExecuteContext(ctx)
+	if code, ok := errors.AsType[exit](err); ok {
+		return int(code)
+	}
+	if err != nil {
+		explain(console.Stderr, err)
+		return 1
+	}
+	return 0
+}
+
+// exit ends a command that has said everything already with this code.
+type exit int
+
+const (
+	exitFailed     exit = 1 // not done
+	exitRowsFailed exit = 2 // an import is done, but for some rows
+)
+
+func (e exit) Error() string { return fmt.Sprintf("exit code %d", int(e)) }
+
+func newRoot(console Console) *cobra.Command {
+	root := group(&cobra.Command{
+		Use:   "rollcall",
+		Short: "Bulk user import from CSV files",
+		Long: `Rollcall creates users from a CSV file and invites them by mail.
+
+Every variable NAME of the environment can also be given as NAME_FILE, the path
+of a file that holds the value.`,
+		Version:       version(),
+		SilenceErrors: true, // Run explains them
+		SilenceUsage:  true,
+	})
+	root.SetIn(console.Stdin)
+	root.SetOut(console.Stdout)
+	root.SetErr(console.Stderr)
+	root.SetFlagErrorFunc(func(cmd *cobra.Command, err error) error { return usageError{cmd.CommandPath(), err.Error()} })
+	root.SetVersionTemplate("{{.Version}}\n")
+	root.AddCommand(
+		newDev(console),
+		newImport(console),
+		newMigrate(console),
+		newToken(console),
+		newUser(console),
+	)
+	return root
+}
+
+// group makes a command that only has commands of its own.
+func group(cmd *cobra.Command, commands ...*cobra.Command) *cobra.Command {
+	cmd.AddCommand(commands...)
+	cmd.Args = cobra.ArbitraryArgs
+	cmd.SuggestionsMinimumDistance = 2
+	cmd.RunE = func(cmd *cobra.Command, args []string) error {
+		if len(args) == 0 {
+			return cmd.Help()
+		}
+		message := fmt.Sprintf("there is no command %q", args[0])
+		if near := cmd.SuggestionsFor(args[0]); len(near) > 0 {
+			message += "; perhaps " + strings.Join(near, " or ")
+		}
+		return usageError{cmd.CommandPath(), message}
+	}
+	return cmd
+}
+
+// usageError is a command line that cannot be understood.
+type usageError struct {
+	command string // whose help to read
+	message string
+}
+
+func (e usageError) Error() string { return e.message }
+
+// takes insists on exactly these arguments.
+func takes(names ...string) cobra.PositionalArgs {
+	return func(cmd *cobra.Command, args []string) error {
+		switch {
+		case len(args) < len(names):
+			return usageError{cmd.CommandPath(), names[len(args)] + " is missing"}
+		case len(args) > len(names):
+			return usageError{cmd.CommandPath(), fmt.Sprintf("%q is one argument too many", args[len(names)])}
+		}
+		return nil
+	}
+}
+
+// require insists on flags that have no default.
+func require(cmd *cobra.Command, flags ...string) error {
+	for _, name := range flags {
+		if !cmd.Flags().Changed(name) {
+			return usageError{cmd.CommandPath(), "--" + name + " is missing"}
+		}
+	}
+	return nil
+}
+
+// version tells what the program was built from.
+func version() string {
+	build, ok := debug.ReadBuildInfo()
+	if !ok {
+		return "rollcall (unknown version)"
+	}
+	setting := map[string]string{}
+	for _, s := range build.Settings {
+		setting[s.Key] = s.Value
+	}
+	text := "rollcall " + build.Main.Version
+	if revision := setting["vcs.revision"]; revision != "" && !strings.Contains(build.Main.Version, revision[:min(12, len(revision))]) {
+		text += " " + revision[:min(12, len(revision))]
+	}
+	return text + " " + build.GoVersion
+}
