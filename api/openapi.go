@@ -96,6 +96,10 @@ type schema struct {
 	AnyOf       []*schema
 }
 
+// ownPlace tells whether a named schema has enough to it for a place of its
+// own on the page: members, or values that are explained.
+func (s *schema) ownPlace() bool { return len(s.Properties) > 0 || len(s.OneOf) > 0 }
+
 // names is a text or a list of texts.
 type names []string
 

@@ -60,7 +60,6 @@ type contentView struct {
 type schemaView struct {
 	Name   string
 	Lead   template.HTML
-	Type   template.HTML
 	Fields []fieldView
 	Values []valueView
 }
@@ -107,7 +106,14 @@ func (d *openAPI) page() (p page, err error) {
 		p.Groups = append(p.Groups, g)
 	}
 	for _, s := range d.Components.Schemas {
-		p.Schemas = append(p.Schemas, viewSchema(s.Name, s.Value))
+		if !s.Value.ownPlace() {
+			continue
+		}
+		v, err := d.viewSchema(s.Name, s.Value)
+		if err != nil {
+			return p, fmt.Errorf("schema %s: %w", s.Name, err)
+		}
+		p.Schemas = append(p.Schemas, v)
 	}
 	return p, nil
 }
@@ -141,19 +147,17 @@ func (d *openAPI) operation(o *operation, shared []parameter) (v operationView, 
 				return v, err
 			}
 		}
-		described, err := d.described(p.Schema)
+		f, err := d.field(p.Name, p.Schema, p.Description)
 		if err != nil {
 			return v, err
 		}
-		if p.Description == "" {
-			p.Description = described.Description
-		}
-		v.Parameters = append(v.Parameters, fieldView{p.Name, p.In, typeOf(p.Schema), p.Required, prose(p.Description)})
+		f.In, f.Required = p.In, p.Required
+		v.Parameters = append(v.Parameters, f)
 	}
 	if o.RequestBody != nil {
 		for _, m := range o.RequestBody.Content {
 			v.BodyType = m.Name
-			if v.Body, err = d.parts(m.Value.Schema); err != nil {
+			if v.Body, err = d.fields(m.Value.Schema); err != nil {
 				return v, err
 			}
 		}
@@ -168,25 +172,35 @@ func (d *openAPI) operation(o *operation, shared []parameter) (v operationView, 
 	return v, nil
 }
 
-// parts are the members of a body, described where they are defined.
-func (d *openAPI) parts(s *schema) ([]fieldView, error) {
-	fields := fieldsOf(s)
-	for i, m := range s.Properties {
-		described, err := d.described(m.Value)
+// fields are the members of an object.
+func (d *openAPI) fields(s *schema) (fields []fieldView, err error) {
+	for _, m := range s.Properties {
+		f, err := d.field(m.Name, m.Value, m.Value.Description)
 		if err != nil {
 			return nil, err
 		}
-		fields[i].Lead = prose(described.Description)
+		f.Required = slices.Contains(s.Required, m.Name)
+		fields = append(fields, f)
 	}
 	return fields, nil
 }
 
-// described is the schema that holds the description.
-func (d *openAPI) described(s *schema) (*schema, error) {
-	if s.Ref == "" {
-		return s, nil
+// field describes a named value: in its own words, or else in those of the
+// schema it refers to. A schema that is no more than a type is told on the spot.
+func (d *openAPI) field(name string, s *schema, description string) (fieldView, error) {
+	if s.Ref != "" {
+		named, err := find(d.Components.Schemas, s.Ref)
+		if err != nil {
+			return fieldView{}, err
+		}
+		if description == "" {
+			description = named.Description
+		}
+		if !named.ownPlace() {
+			s = named
+		}
 	}
-	return find(d.Components.Schemas, s.Ref)
+	return fieldView{Name: name, Type: typeOf(s), Lead: prose(description)}, nil
 }
 
 func (d *openAPI) response(status string, r response) (v responseView, err error) {
@@ -243,29 +257,19 @@ func (d *openAPI) examples(m mediaType) (texts []string, err error) {
 	return texts, nil
 }
 
-func viewSchema(name string, s *schema) schemaView {
-	v := schemaView{Name: name, Lead: prose(s.Description), Type: typeOf(s), Fields: fieldsOf(s)}
+func (d *openAPI) viewSchema(name string, s *schema) (v schemaView, err error) {
+	v = schemaView{Name: name, Lead: prose(s.Description)}
+	if v.Fields, err = d.fields(s); err != nil {
+		return v, err
+	}
 	for _, each := range s.OneOf {
-		if each.Const == nil {
-			continue
-		}
 		value := valueView{Value: fmt.Sprint(each.Const), Lead: prose(each.Description)}
 		if name == problemCodes {
 			value.ID = value.Value
 		}
 		v.Values = append(v.Values, value)
 	}
-	return v
-}
-
-func fieldsOf(s *schema) []fieldView {
-	var fields []fieldView
-	for _, m := range s.Properties {
-		fields = append(fields, fieldView{
-			Name: m.Name, Type: typeOf(m.Value), Required: slices.Contains(s.Required, m.Name), Lead: prose(m.Value.Description),
-		})
-	}
-	return fields
+	return v, nil
 }
 
 // typeOf says in a few words what a value is, with links to named schemas.

@@ -27,12 +27,14 @@ type handler func(c *gin.Context, by caller) error
 
 // The scopes, short enough for the table.
 const (
-	open   auth.Scope = ""
-	start             = auth.ScopeImports
-	read              = auth.ScopeImportsRead
-	all               = auth.ScopeAdmin
-	prefix            = "/api/admin"
+	open  auth.Scope = ""
+	start            = auth.ScopeImports
+	read             = auth.ScopeImportsRead
+	all              = auth.ScopeAdmin
 )
+
+// prefix is where everything is that needs a token.
+const prefix = "/api/admin"
 
 // routes is all there is. GET stands for HEAD too.
 func (a *API) routes() []route {
