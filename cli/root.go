@@ -79,6 +79,7 @@ of a file that holds the value.`,
 	root.SetVersionTemplate("{{.Version}}\n")
 	root.AddCommand(
 		newDev(console),
+		newHealth(),
 		newImport(console),
 		newMigrate(console),
 		newToken(console),

@@ -24,7 +24,7 @@ Install it:
   Debian, Ubuntu   sudo apt-get install postgresql
   Fedora           sudo dnf install postgresql-server
   macOS            brew install postgresql@17
-or set DATABASE_URL to a database that is already running.`)
+or set DATABASE_URL to a database that is already running`)
 
 // Binaries is one installation of the PostgreSQL server.
 type Binaries struct {
