@@ -159,7 +159,7 @@ func (a *API) recover(c *gin.Context, log *slog.Logger) {
 	case http.ErrAbortHandler:
 		panic(v) // for net/http: closes the connection
 	default:
-		a.fail(c, log, fmt.Errorf("panic: %v\n%s", v, debug.Stack()))
+		a.fail(c, log, fmt.Errorf("panic of type %T\n%s", v, debug.Stack()))
 	}
 }
 

@@ -140,7 +140,7 @@ func (s *Site) recover(c *gin.Context) {
 	case http.ErrAbortHandler:
 		panic(v) // for net/http: closes the connection
 	default:
-		s.fail(c, nil, fmt.Errorf("panic: %v\n%s", v, debug.Stack()))
+		s.fail(c, nil, fmt.Errorf("panic of type %T\n%s", v, debug.Stack()))
 	}
 }
 
