@@ -3,6 +3,7 @@ package roster
 import (
 	"errors"
 	"strings"
+	"unicode/utf8"
 
 	"golang.org/x/net/idna"
 )
@@ -120,7 +121,8 @@ func domainKey(domain string) (string, error) {
 	}
 	if needsIDNA(domain) {
 		ascii, err := idna.Lookup.ToASCII(domain)
-		if err != nil {
+		// Package idna takes bytes that are no UTF-8 for U+FFFD and encodes it.
+		if err != nil || !utf8.ValidString(domain) || strings.ContainsRune(domain, utf8.RuneError) {
 			return "", EmailError("The domain after the @ is not a valid internet domain name.")
 		}
 		domain = ascii
