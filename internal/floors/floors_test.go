@@ -21,7 +21,7 @@ const module = "rollcall"
 // floors gives each package its floor; a new package needs an entry.
 var floors = map[string]int{
 	"roster": 0, "tabular": 0, "migrations": 0, "api": 0, "internal/child": 0,
-	"intake": 1, "storage": 1, "mail": 1, "auth": 1, "client": 1,
+	"intake": 1, "storage": 1, "mail": 1, "auth": 1, "client": 1, "webhook": 1, "wire": 0,
 	"report": 2, "jobs": 2,
 	"httpapi": 3, "httpapi/problem": 3, "httpapi/upload": 3, "web": 3,
 	"config": 4, "app": 4, "devstack": 4,
@@ -32,6 +32,7 @@ var floors = map[string]int{
 
 // sideways lists the imports allowed within one floor.
 var sideways = map[[2]string]string{
+	{"wire", "roster"}:                    "wire writes the nouns as JSON",
 	{"httpapi", "httpapi/problem"}:        "problem only presents errors",
 	{"httpapi", "httpapi/upload"}:         "upload takes the file out of a request",
 	{"httpapi/upload", "httpapi/problem"}: "what can be wrong with a request is said in one place",
@@ -42,7 +43,7 @@ var sideways = map[[2]string]string{
 
 // forTests are the packages that only tests, and the programs that run tests,
 // may import.
-var forTests = []string{"internal/pgtest", "internal/redistest", "internal/smtptest", "internal/testrun"}
+var forTests = []string{"internal/browsertest", "internal/pgtest", "internal/redistest", "internal/smtptest", "internal/testrun"}
 
 // pure lists what a package that does no I/O of its own must not import.
 var pure = map[string][]string{

@@ -1,0 +1,112 @@
+package webhook
+
+import (
+	"errors"
+	"fmt"
+	"net/netip"
+	"slices"
+	"strings"
+)
+
+// ErrAddress: the address is not one that webhooks may go to.
+var ErrAddress = errors.New("address not allowed")
+
+// Addresses says which addresses webhooks may go to, beyond those that are the
+// public Internet's. The zero value adds none.
+type Addresses struct{ allowed []netip.Prefix }
+
+// ParseAddresses reads what ROLLCALL_WEBHOOK_ALLOW_PRIVATE holds: "" or "false"
+// for none, "true" for loopback and private networks, or a list of addresses
+// and CIDR blocks separated by commas. Nothing but its own name in the list allows an
+// address where a cloud tells its machines their credentials.
+func ParseAddresses(text string) (Addresses, error) {
+	switch text = strings.TrimSpace(text); strings.ToLower(text) {
+	case "", "false":
+		return Addresses{}, nil
+	case "true":
+		return Addresses{allowed: private()}, nil
+	}
+	var a Addresses
+	for item := range strings.SplitSeq(text, ",") {
+		p, err := parsePrefix(strings.TrimSpace(item))
+		if err != nil {
+			return Addresses{}, err
+		}
+		a.allowed = append(a.allowed, p)
+	}
+	return a, nil
+}
+
+func parsePrefix(text string) (netip.Prefix, error) {
+	if addr, err := netip.ParseAddr(text); err == nil && addr.Zone() == "" {
+		return netip.PrefixFrom(addr.Unmap(), addr.Unmap().BitLen()), nil
+	}
+	p, err := netip.ParsePrefix(text)
+	if err != nil || p.Addr().Is4In6() {
+		return netip.Prefix{}, fmt.Errorf("%q is neither an address nor a CIDR block", text)
+	}
+	return p.Masked(), nil
+}
+
+// none tells that nothing beyond the public Internet is allowed.
+func (a Addresses) none() bool { return len(a.allowed) == 0 }
+
+// check returns ErrAddress for an address that webhooks must not go to. Plain
+// HTTP is for allowed addresses only: on the way to any other it could be read.
+func (a Addresses) check(addr netip.Addr, plain bool) error {
+	if addr.Zone() != "" {
+		return ErrAddress
+	}
+	addr = addr.Unmap() // ::ffff:127.0.0.1 is 127.0.0.1
+	in := func(p netip.Prefix) bool { return p.Contains(addr) }
+	switch {
+	case slices.ContainsFunc(metadata(), in):
+		// A block may take one of these in unawares: it has to be named.
+		if slices.Contains(a.allowed, netip.PrefixFrom(addr, addr.BitLen())) {
+			return nil
+		}
+		return ErrAddress
+	case slices.ContainsFunc(a.allowed, in):
+		return nil
+	case plain, !public(addr):
+		return ErrAddress
+	}
+	return nil
+}
+
+// public tells whether an address is one of the public Internet.
+func public(addr netip.Addr) bool {
+	return addr.IsGlobalUnicast() && !slices.ContainsFunc(special(), func(p netip.Prefix) bool { return p.Contains(addr) })
+}
+
+// private are the blocks that "true" stands for: loopback (RFC 1122 §3.2.1.3,
+// RFC 4291 §2.5.3), private networks (RFC 1918), shared address space (RFC
+// 6598) and unique local addresses (RFC 4193).
+func private() []netip.Prefix {
+	return prefixes("127.0.0.0/8", "::1/128", "10.0.0.0/8", "172.16.0.0/12", "192.168.0.0/16", "100.64.0.0/10", "fc00::/7")
+}
+
+// metadata are the addresses where clouds answer their own machines: AWS,
+// Google, Azure and others; AWS over IPv6; Alibaba; Oracle; Azure's agent.
+func metadata() []netip.Prefix {
+	return prefixes("169.254.169.254/32", "169.254.170.2/32", "fd00:ec2::254/128", "100.100.100.200/32", "192.0.0.192/32", "168.63.129.16/32")
+}
+
+// special are the blocks that are not the public Internet's: the IANA registries
+// of special-purpose addresses (RFC 6890), and those that lead to an IPv4
+// address within, which would go round every other block.
+func special() []netip.Prefix {
+	return slices.Concat(private(), prefixes(
+		"0.0.0.0/8", "169.254.0.0/16", "192.0.0.0/24", "192.0.2.0/24", "192.88.99.0/24",
+		"198.18.0.0/15", "198.51.100.0/24", "203.0.113.0/24", "224.0.0.0/4", "240.0.0.0/4",
+		"::/96", "64:ff9b::/96", "64:ff9b:1::/48", "100::/63", "2001::/23", "2001:db8::/32", "2002::/16",
+		"3fff::/20", "5f00::/16", "fe80::/10", "fec0::/10", "ff00::/8"))
+}
+
+func prefixes(texts ...string) []netip.Prefix {
+	all := make([]netip.Prefix, len(texts))
+	for i, text := range texts {
+		all[i] = netip.MustParsePrefix(text)
+	}
+	return all
+}

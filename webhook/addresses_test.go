@@ -1,0 +1,59 @@
+package webhook_test
+
+import (
+	"strings"
+	"testing"
+
+	"rollcall/webhook"
+)
+
+// TestCheckURL judges URLs; those with an address are judged as when dialed.
+func TestCheckURL(t *testing.T) {
+	t.Parallel()
+	for _, c := range []struct {
+		allowed string
+		urls    string
+		ok      bool
+	}{
+		{"", "https://hr.example.com/hook https://hr.example.com:8443/a?b=c https://1.1.1.1 https://[2606:4700::1111]/", true},
+		{"", "http://hr.example.com http://1.1.1.1 ftp://hr.example.com hr.example.com /hook https:///hook https://:443/ https:hr.example.com", false},
+		{"", "https://me:secret@hr.example.com https://hr.example.com/#a https://hr.example.com/# https://hr.example.com/\u00e9 https://", false},
+		{"", "https://127.0.0.1 https://[::1] https://[::ffff:127.0.0.1] https://[::127.0.0.1] https://[::]/ https://0.0.0.0", false},
+		{"", "https://10.0.0.1 https://172.31.0.1 https://192.168.1.1 https://100.64.0.1 https://[fd00::1] https://[fec0::1]", false},
+		{"", "https://169.254.169.254 https://[fe80::1] https://[fe80::1%25eth0] https://[fd00:ec2::254] https://168.63.129.16", false},
+		{"", "https://224.0.0.1 https://255.255.255.255 https://240.0.0.1 https://[ff02::1] https://198.18.0.1 https://203.0.113.1", false},
+		{"", "https://[64:ff9b::7f00:1] https://[2002:7f00:1::] https://[2001:db8::1] https://[2001::1] https://[100::1]", false},
+		{"false", "https://127.0.0.1 https://10.0.0.1 http://10.0.0.1", false},
+		{"true", "https://127.0.0.1 http://[::1]:9000/ http://10.9.8.7 https://192.168.1.1 https://[fd12::1] https://100.64.0.1", true},
+		{"true", "http://hr.internal/hook", true}, // judged when it is dialed
+		{"true", "http://1.1.1.1 http://[2606:4700::1111]", false},
+		{"true", "https://169.254.169.254 http://169.254.1.1 https://[fd00:ec2::254] https://100.100.100.200 https://0.0.0.0", false},
+		{"10.1.0.0/16, fd12:3456::/32,192.168.1.9", "http://10.1.2.3 https://[fd12:3456::1] https://192.168.1.9", true},
+		{"10.1.0.0/16, fd12:3456::/32,192.168.1.9", "http://10.2.2.3 https://[fd12:3457::1] https://192.168.1.8 https://127.0.0.1", false},
+		{"0.0.0.0/0,::/0", "http://1.1.1.1 https://10.0.0.1", true},
+		{"0.0.0.0/0,::/0", "https://169.254.169.254 https://[fd00:ec2::254]", false},
+		{"169.254.169.254", "http://169.254.169.254", true},
+	} {
+		allowed, err := webhook.ParseAddresses(c.allowed)
+		if err != nil {
+			t.Fatal(err)
+		}
+		for url := range strings.FieldsSeq(c.urls) {
+			if err := webhook.CheckURL(url, allowed); (err == nil) != c.ok {
+				t.Errorf("allowing %q, %s: %v", c.allowed, url, err)
+			}
+		}
+	}
+	if webhook.CheckURL("https://hr.example.com/"+strings.Repeat("a", webhook.MaxURL), webhook.Addresses{}) == nil {
+		t.Error("a URL of any length will do")
+	}
+}
+
+func TestParseAddressesRefuses(t *testing.T) {
+	t.Parallel()
+	for _, text := range []string{"yes", "10.0.0.0/33", "10.0.0", "10.0.0.0/8,", "hr.example.com", "::ffff:10.0.0.0/104", "fe80::1%eth0"} {
+		if _, err := webhook.ParseAddresses(text); err == nil {
+			t.Errorf("%q will do", text)
+		}
+	}
+}

@@ -1,0 +1,217 @@
+package webhook
+
+import (
+	"bytes"
+	"context"
+	"crypto/tls"
+	"crypto/x509"
+	"errors"
+	"fmt"
+	"io"
+	"net"
+	"net/http"
+	"net/netip"
+	"net/url"
+	"strconv"
+	"syscall"
+	"time"
+)
+
+// Limits of one delivery.
+const (
+	timeout       = 10 * time.Second // name look-up, connection, request and answer together
+	maxAnswer     = 4 << 10          // bytes of an answer's body that are read, and dropped
+	maxHeader     = 16 << 10         // bytes of an answer's header
+	maxRetryAfter = 24 * time.Hour
+)
+
+// Message is one delivery.
+type Message struct {
+	URL     string
+	ID      string // the same at every attempt: receivers tell repetitions by it
+	Body    []byte // JSON
+	Secrets []string
+}
+
+// Outcome is how an attempt ended, in one word, for logs and metrics.
+type Outcome string
+
+// Outcomes. Only OK is success, and only Gone says never to come back.
+const (
+	OK         Outcome = "ok"                  // 2xx
+	Gone       Outcome = "gone"                // 410
+	Refused    Outcome = "refused"             // any other status
+	Redirected Outcome = "redirected"          // 3xx: not followed
+	TimedOut   Outcome = "timeout"             // no whole answer in 10 s
+	Barred     Outcome = "address_not_allowed" // see Addresses
+	NoName     Outcome = "name_not_found"      // the host's name does not resolve
+	BadTLS     Outcome = "tls"                 // the certificate or the handshake is no good
+	NoAnswer   Outcome = "no_answer"           // no connection, or one that broke, or no HTTP
+	Unsent     Outcome = "not_sent"            // the URL or a secret cannot be used
+)
+
+// Result is the outcome of one attempt.
+type Result struct {
+	Outcome    Outcome
+	Status     int           // of the answer; 0: there was none
+	RetryAfter time.Duration // what the answer asked for, at most a day; 0: nothing
+	Took       time.Duration
+}
+
+// SenderConfig changes what a Sender trusts. The zero value is for production.
+type SenderConfig struct {
+	Allowed Addresses
+	Roots   *x509.CertPool // nil: the system's
+	Timeout time.Duration  // of one delivery; 0: 10 s
+	Agent   string         // User-Agent; "" for "Rollcall-Webhooks"
+}
+
+// Sender posts messages. It keeps no connections and is safe for concurrent use.
+type Sender struct {
+	cfg    SenderConfig
+	client *http.Client
+}
+
+// NewSender makes a Sender.
+func NewSender(cfg SenderConfig) *Sender {
+	if cfg.Timeout == 0 {
+		cfg.Timeout = timeout
+	}
+	if cfg.Agent == "" {
+		cfg.Agent = "Rollcall-Webhooks"
+	}
+	return &Sender{cfg: cfg, client: &http.Client{
+		Transport: &http.Transport{
+			Proxy:                  nil, // a proxy would dial in our place, unchecked
+			DialContext:            dialer(cfg.Allowed, true),
+			DialTLSContext:         dialTLS(cfg),
+			DisableKeepAlives:      true, // every delivery is judged anew
+			DisableCompression:     true,
+			MaxResponseHeaderBytes: maxHeader,
+		},
+		CheckRedirect: func(*http.Request, []*http.Request) error { return http.ErrUseLastResponse },
+	}}
+}
+
+type dial func(ctx context.Context, network, address string) (net.Conn, error)
+
+// dialer dials allowed addresses only. Control is called with the address the
+// name has led to, for each that is tried.
+func dialer(allowed Addresses, plain bool) dial {
+	d := &net.Dialer{Control: func(_, address string, _ syscall.RawConn) error {
+		to, err := netip.ParseAddrPort(address)
+		if err != nil {
+			return ErrAddress
+		}
+		return allowed.check(to.Addr(), plain)
+	}}
+	return d.DialContext
+}
+
+func dialTLS(cfg SenderConfig) dial {
+	connect := dialer(cfg.Allowed, false)
+	return func(ctx context.Context, network, address string) (net.Conn, error) {
+		host, _, err := net.SplitHostPort(address)
+		if err != nil {
+			return nil, err
+		}
+		raw, err := connect(ctx, network, address)
+		if err != nil {
+			return nil, err
+		}
+		conn := tls.Client(raw, &tls.Config{ServerName: host, RootCAs: cfg.Roots, MinVersion: tls.VersionTLS12})
+		if err := conn.HandshakeContext(ctx); err != nil {
+			raw.Close()
+			return nil, fmt.Errorf("%w: %w", errTLS, err)
+		}
+		return conn, nil
+	}
+}
+
+var errTLS = errors.New("TLS handshake")
+
+// Post makes one attempt. It ends with ctx, or when its time is over.
+func (s *Sender) Post(ctx context.Context, m Message) Result {
+	began := time.Now()
+	ctx, cancel := context.WithTimeout(ctx, s.cfg.Timeout)
+	defer cancel()
+	r := s.post(ctx, m)
+	r.Took = time.Since(began)
+	return r
+}
+
+func (s *Sender) post(ctx context.Context, m Message) Result {
+	req, err := s.request(ctx, m)
+	if err != nil {
+		return Result{Outcome: Unsent}
+	}
+	res, err := s.client.Do(req)
+	if err != nil {
+		return Result{Outcome: outcomeOf(err)}
+	}
+	defer res.Body.Close()
+	// A receiver that answers and then dallies has answered; one whose answer
+	// breaks off, too.
+	_, _ = io.CopyN(io.Discard, res.Body, maxAnswer)
+	return Result{Outcome: judge(res.StatusCode), Status: res.StatusCode, RetryAfter: retryAfter(res.Header)}
+}
+
+func (s *Sender) request(ctx context.Context, m Message) (*http.Request, error) {
+	// Registered long ago, perhaps under a configuration that allowed more.
+	if err := CheckURL(m.URL, s.cfg.Allowed); err != nil {
+		return nil, err
+	}
+	req, err := http.NewRequestWithContext(ctx, http.MethodPost, m.URL, bytes.NewReader(m.Body))
+	if err != nil {
+		return nil, err
+	}
+	now := time.Now()
+	signed, err := signatures(m, now)
+	if err != nil || signed == "" {
+		return nil, ErrSecret
+	}
+	req.Header.Set("Content-Type", "application/json")
+	req.Header.Set("User-Agent", s.cfg.Agent)
+	req.Header.Set("webhook-id", m.ID)
+	req.Header.Set("webhook-timestamp", timestamp(now))
+	req.Header.Set("webhook-signature", signed)
+	return req, nil
+}
+
+func judge(status int) Outcome {
+	switch {
+	case status >= 200 && status < 300:
+		return OK
+	case status == http.StatusGone:
+		return Gone
+	case status >= 300 && status < 400:
+		return Redirected
+	}
+	return Refused
+}
+
+func outcomeOf(err error) Outcome {
+	var name *net.DNSError
+	var address *url.Error
+	switch {
+	case errors.Is(err, ErrAddress):
+		return Barred
+	case errors.Is(err, context.DeadlineExceeded), errors.As(err, &address) && address.Timeout():
+		return TimedOut
+	case errors.As(err, &name):
+		return NoName
+	case errors.Is(err, errTLS):
+		return BadTLS
+	}
+	return NoAnswer
+}
+
+// retryAfter reads Retry-After in seconds (RFC 9110 §10.2.3); dates are passed
+// over, for they would be compared with another clock.
+func retryAfter(h http.Header) time.Duration {
+	n, err := strconv.ParseInt(h.Get("Retry-After"), 10, 32)
+	if err != nil || n < 0 {
+		return 0
+	}
+	return min(time.Duration(n)*time.Second, maxRetryAfter)
+}

@@ -1,0 +1,217 @@
+package webhook_test
+
+import (
+	"crypto/x509"
+	"fmt"
+	"io"
+	"net"
+	"net/http"
+	"net/http/httptest"
+	"strconv"
+	"strings"
+	"testing"
+	"time"
+
+	"go.uber.org/goleak"
+
+	"rollcall/webhook"
+)
+
+func TestMain(m *testing.M) { goleak.VerifyTestMain(m) }
+
+// allowing parses what the variable would hold.
+func allowing(t *testing.T, text string) webhook.Addresses {
+	t.Helper()
+	a, err := webhook.ParseAddresses(text)
+	if err != nil {
+		t.Fatal(err)
+	}
+	return a
+}
+
+// receiver serves f until the test ends; requests that hang end with it.
+func receiver(t *testing.T, f http.HandlerFunc) *httptest.Server {
+	t.Helper()
+	s := httptest.NewServer(f)
+	t.Cleanup(s.Close)
+	return s
+}
+
+func message(url string) webhook.Message {
+	return webhook.Message{URL: url, ID: "msg_1", Body: []byte(`{"type":"import.completed"}`), Secrets: []string{webhook.NewSecret(), webhook.NewSecret()}}
+}
+
+// TestPost: the receiver can verify what it gets, under the new secret and the
+// old one.
+func TestPost(t *testing.T) {
+	t.Parallel()
+	var got http.Header
+	var body []byte
+	s := receiver(t, func(w http.ResponseWriter, r *http.Request) {
+		got = r.Header
+		body, _ = io.ReadAll(r.Body)
+		w.WriteHeader(http.StatusNoContent)
+	})
+	m := message(s.URL)
+	r := webhook.NewSender(webhook.SenderConfig{Allowed: allowing(t, "true")}).Post(t.Context(), m)
+	if r.Outcome != webhook.OK || r.Status != 204 || string(body) != string(m.Body) {
+		t.Fatalf("%+v, %s", r, body)
+	}
+	at, err := strconv.ParseInt(got.Get("Webhook-Timestamp"), 10, 64)
+	if since := time.Since(time.Unix(at, 0)); err != nil || since < -time.Minute || since > time.Minute {
+		t.Errorf("timestamp %d, %v", at, err)
+	}
+	var want []string
+	for _, secret := range m.Secrets {
+		signature, err := webhook.Sign(secret, "msg_1", time.Unix(at, 0), body)
+		if err != nil {
+			t.Fatal(err)
+		}
+		want = append(want, signature)
+	}
+	if got.Get("Webhook-Id") != "msg_1" || got.Get("Webhook-Signature") != strings.Join(want, " ") || got.Get("Content-Type") != "application/json" {
+		t.Errorf("%v", got)
+	}
+}
+
+// TestReceiversThatFail: whatever a receiver does, an attempt ends in time, with
+// the word for it.
+func TestReceiversThatFail(t *testing.T) {
+	t.Parallel()
+	elsewhere := receiver(t, func(http.ResponseWriter, *http.Request) { t.Error("a redirect was followed") })
+	for name, c := range map[string]struct {
+		answer http.HandlerFunc
+		want   webhook.Result
+	}{
+		"refuses":           {status(503, "Retry-After", "120"), webhook.Result{Outcome: webhook.Refused, Status: 503, RetryAfter: 2 * time.Minute}},
+		"wants a year":      {status(429, "Retry-After", "31536000"), webhook.Result{Outcome: webhook.Refused, Status: 429, RetryAfter: 24 * time.Hour}},
+		"lies about a date": {status(503, "Retry-After", "-5"), webhook.Result{Outcome: webhook.Refused, Status: 503}},
+		"is gone":           {status(410), webhook.Result{Outcome: webhook.Gone, Status: 410}},
+		"redirects":         {status(307, "Location", elsewhere.URL), webhook.Result{Outcome: webhook.Redirected, Status: 307}},
+		"hangs":             {func(_ http.ResponseWriter, r *http.Request) { hang(r) }, webhook.Result{Outcome: webhook.TimedOut}},
+		"breaks off":        {func(http.ResponseWriter, *http.Request) { panic(http.ErrAbortHandler) }, webhook.Result{Outcome: webhook.NoAnswer}},
+		"talks without end": {func(w http.ResponseWriter, r *http.Request) {
+			for r.Context().Err() == nil {
+				if _, err := w.Write(make([]byte, 64<<10)); err != nil {
+					return
+				}
+			}
+		}, webhook.Result{Outcome: webhook.OK, Status: 200}},
+		"answers and dallies": {func(w http.ResponseWriter, r *http.Request) {
+			w.WriteHeader(http.StatusOK)
+			_ = http.NewResponseController(w).Flush()
+			hang(r)
+		}, webhook.Result{Outcome: webhook.OK, Status: 200}},
+		"lies about its length": {func(w http.ResponseWriter, _ *http.Request) {
+			w.Header().Set("Content-Length", "100")
+			_, _ = io.WriteString(w, "short")
+		}, webhook.Result{Outcome: webhook.OK, Status: 200}},
+		"has a long header": {func(w http.ResponseWriter, _ *http.Request) {
+			w.Header().Set("X-Long", strings.Repeat("a", 64<<10))
+		}, webhook.Result{Outcome: webhook.NoAnswer}},
+	} {
+		t.Run(name, func(t *testing.T) {
+			t.Parallel()
+			s := receiver(t, c.answer)
+			sender := webhook.NewSender(webhook.SenderConfig{Allowed: allowing(t, "127.0.0.0/8"), Timeout: 400 * time.Millisecond})
+			began := time.Now()
+			got := sender.Post(t.Context(), message(s.URL))
+			if took := time.Since(began); took > 5*time.Second {
+				t.Errorf("took %s", took)
+			}
+			if got.Took = 0; got != c.want {
+				t.Errorf("%+v, want %+v", got, c.want)
+			}
+		})
+	}
+}
+
+// status answers with a status and a header.
+func status(code int, header ...string) http.HandlerFunc {
+	return func(w http.ResponseWriter, _ *http.Request) {
+		for i := 0; i < len(header); i += 2 {
+			w.Header().Set(header[i], header[i+1])
+		}
+		w.WriteHeader(code)
+	}
+}
+
+// hang waits for the sender to lose its patience. The body is read first: only
+// then the server notices that the sender has gone.
+func hang(r *http.Request) {
+	_, _ = io.Copy(io.Discard, r.Body)
+	<-r.Context().Done()
+}
+
+// TestAddressesAreJudgedWhenDialed: a name that leads to a barred address is
+// found out, with TLS and without.
+func TestAddressesAreJudgedWhenDialed(t *testing.T) {
+	t.Parallel()
+	s := receiver(t, func(http.ResponseWriter, *http.Request) { t.Error("a barred address was dialed") })
+	_, port, err := net.SplitHostPort(s.Listener.Addr().String())
+	if err != nil {
+		t.Fatal(err)
+	}
+	for _, c := range []struct {
+		allowed, url string
+		want         webhook.Outcome
+	}{
+		{"", "https://localhost:%s/", webhook.Barred},
+		{"10.0.0.0/8", "http://localhost:%s/", webhook.Barred},
+		{"10.0.0.0/8", "https://localhost:%s/", webhook.Barred},
+		{"", "http://localhost:%s/", webhook.Unsent},
+		{"", "https://127.0.0.1:%s/", webhook.Unsent},
+		{"true", "https://localhost:%s/", webhook.BadTLS}, // no TLS there
+		{"true", "http://nowhere.invalid:%s/", webhook.NoName},
+	} {
+		sender := webhook.NewSender(webhook.SenderConfig{Allowed: allowing(t, c.allowed)})
+		if r := sender.Post(t.Context(), message(fmt.Sprintf(c.url, port))); r.Outcome != c.want || r.Status != 0 {
+			t.Errorf("allowing %q, %s: %+v, want %s", c.allowed, c.url, r, c.want)
+		}
+	}
+}
+
+// TestCertificatesAreVerified by chain and by name.
+func TestCertificatesAreVerified(t *testing.T) {
+	t.Parallel()
+	s := httptest.NewUnstartedServer(http.HandlerFunc(status(200)))
+	s.Config.ErrorLog = nil
+	s.StartTLS()
+	t.Cleanup(s.Close)
+	roots := x509.NewCertPool()
+	roots.AddCert(s.Certificate())
+	_, port, _ := net.SplitHostPort(s.Listener.Addr().String())
+	for _, c := range []struct {
+		roots *x509.CertPool
+		host  string
+		want  webhook.Outcome
+	}{
+		{roots, "127.0.0.1", webhook.OK}, // the certificate names it
+		{roots, "localhost", webhook.BadTLS},
+		{nil, "127.0.0.1", webhook.BadTLS},
+	} {
+		sender := webhook.NewSender(webhook.SenderConfig{Allowed: allowing(t, "true"), Roots: c.roots})
+		if r := sender.Post(t.Context(), message("https://"+net.JoinHostPort(c.host, port))); r.Outcome != c.want {
+			t.Errorf("%s: %+v, want %s", c.host, r, c.want)
+		}
+	}
+}
+
+// TestNoProxyIsUsed although the environment names one. Not parallel: it sets
+// the environment.
+func TestNoProxyIsUsed(t *testing.T) {
+	proxy := receiver(t, func(http.ResponseWriter, *http.Request) { t.Error("the proxy was asked") })
+	for _, name := range []string{"HTTP_PROXY", "http_proxy", "ALL_PROXY"} {
+		t.Setenv(name, proxy.URL)
+	}
+	s := receiver(t, status(200))
+	// A proxy is never used for localhost, so a name of another kind is needed:
+	// this one resolves nowhere, and a proxy would have been asked for it.
+	sender := webhook.NewSender(webhook.SenderConfig{Allowed: allowing(t, "true")})
+	if r := sender.Post(t.Context(), message("http://nowhere.invalid/")); r.Outcome != webhook.NoName {
+		t.Errorf("%+v", r)
+	}
+	if r := sender.Post(t.Context(), message(s.URL)); r.Outcome != webhook.OK {
+		t.Errorf("%+v", r)
+	}
+}
