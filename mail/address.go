@@ -45,6 +45,13 @@ func wireAddress(address string) (string, error) {
 	return local + "@" + domain, nil
 }
 
+// ValidAddress tells whether mail can be sent from and to an address: one
+// without a display name.
+func ValidAddress(address string) bool {
+	_, err := wireAddress(address)
+	return err == nil
+}
+
 func validLocal(local string) bool {
 	if local == "" || len(local) > maxLocal {
 		return false

@@ -201,7 +201,7 @@ func (c *connection) transact(mail envelope) *Failure {
 		c.reset()
 		return failure
 	}
-	return c.hand(mail.content)
+	return c.hand(mail)
 }
 
 // open sends the commands, all at once where the server allows it (RFC 2920).
@@ -247,11 +247,11 @@ func (c *connection) open(commands []command) (failure *Failure) {
 }
 
 // hand sends the content and waits for the answer to the final dot.
-func (c *connection) hand(content []byte) *Failure {
+func (c *connection) hand(mail envelope) *Failure {
 	c.wire.await(c.timeouts.data)
 	c.handedOver = true
 	dots := c.client.Text.DotWriter()
-	if _, err := dots.Write(content); err != nil {
+	if _, err := dots.Write(mail.content); err != nil {
 		// Without the final dot the server must not deliver (RFC 5321,
 		// section 4.1.1.4), so the message may be tried again. The dot writer
 		// is not closed: that would send the dot.
@@ -265,6 +265,10 @@ func (c *connection) hand(content []byte) *Failure {
 	case err != nil:
 		return c.breakAt(StageEnd, err)
 	case code/100 == 2:
+		if mail.accepted != nil {
+			_, reply := splitReply(code, text)
+			mail.accepted(code, reply)
+		}
 		return nil
 	case code < 400:
 		return c.breakAt(StageEnd, fmt.Errorf("unexpected reply %d", code))

@@ -21,6 +21,10 @@ type Message struct {
 	HTML      string    // HTML body; empty: a text-only mail
 	MessageID string    // without angle brackets; empty: a fresh one for each attempt
 	Date      time.Time // zero: the time of sending
+
+	// Accepted, if not nil, is told the server's answer to the content, in the
+	// form of Failure.Code and Failure.Reply, before Send returns nil.
+	Accepted func(code int, reply string)
 }
 
 var (
@@ -34,6 +38,7 @@ var (
 type envelope struct {
 	from, to string
 	content  []byte
+	accepted func(code int, reply string) // nil: nobody asks
 }
 
 func (m Message) seal() (envelope, *Failure) {
@@ -50,7 +55,7 @@ func (m Message) seal() (envelope, *Failure) {
 	if err != nil {
 		return envelope{}, &Failure{Class: Permanent, Stage: StageCompose, Err: err}
 	}
-	return envelope{from: from, to: to, content: content}, nil
+	return envelope{from: from, to: to, content: content, accepted: m.Accepted}, nil
 }
 
 func (m Message) compose(from, to string) ([]byte, error) {
