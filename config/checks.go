@@ -13,6 +13,7 @@ import (
 	"unicode/utf8"
 
 	smtp "rollcall/mail"
+	"rollcall/webhook"
 )
 
 const (
@@ -42,6 +43,8 @@ func rules() map[string]rule {
 		"smtp_url":     {"a URL such as smtp://user:password@host:587?tls=starttls", brokenSMTPURL},
 		"address":      {"an address such as no-reply@example.com, without a display name", brokenAddress},
 		"log_format":   {"text or json", brokenLogFormat},
+
+		"webhook_addresses": {"CIDR blocks separated by commas, such as 10.1.0.0/16,fd12:3456::/32, or true, or false", brokenWebhookAddresses},
 	}
 }
 
@@ -236,6 +239,13 @@ func brokenAddress(value string) string {
 func brokenLogFormat(value string) string {
 	if value != "text" && value != "json" {
 		return "is neither text nor json"
+	}
+	return ""
+}
+
+func brokenWebhookAddresses(value string) string {
+	if _, err := webhook.ParseAddresses(value); err != nil {
+		return "holds something that is neither an address nor a CIDR block"
 	}
 	return ""
 }

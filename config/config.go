@@ -58,7 +58,7 @@ type Config struct {
 
 	// MailRate is how many invitations a second all workers together send at
 	// most; fractions are allowed. 0: no limit.
-	MailRate float64 `env:"ROLLCALL_MAIL_RATE" envDefault:"0" min:"0" max:"100000" read:"worker dev" about:"invitations a second over all workers; 0 is no limit"`
+	MailRate float64 `env:"ROLLCALL_MAIL_RATE" envDefault:"0" min:"0" max:"100000" read:"api worker dev" about:"invitations a second over all workers; 0 is no limit"`
 
 	// MailConcurrency is how many SMTP connections one worker keeps.
 	MailConcurrency int `env:"ROLLCALL_MAIL_CONCURRENCY" envDefault:"4" min:"1" max:"256" read:"worker dev" about:"SMTP connections a worker"`
@@ -79,6 +79,10 @@ type Config struct {
 	// Retention is how long uploaded files and row values are kept after an
 	// import ends. Counts and codes stay.
 	Retention time.Duration `env:"ROLLCALL_RETENTION" envDefault:"720h" min:"1s" max:"87600h" read:"api worker dev" about:"uploaded files and row values are purged after this; counts and codes stay"`
+
+	// WebhookAllowPrivate says which addresses webhooks may go to beside those
+	// of the public Internet; see webhook.ParseAddresses. Empty: none.
+	WebhookAllowPrivate string `env:"ROLLCALL_WEBHOOK_ALLOW_PRIVATE" default_dev:"127.0.0.0/8,::1" read:"api worker dev" check:"webhook_addresses" about:"addresses webhooks may go to beside the public Internet's, over http too: CIDR blocks separated by commas, or true for loopback and all private networks"`
 
 	// DataDir is where dev keeps its database, its mail and what it generated.
 	DataDir string `env:"ROLLCALL_DATA_DIR" envDefault:".rollcall" doc_default:".rollcall (as root: /var/lib/rollcall)" read:"dev" about:"data of the dev command"`

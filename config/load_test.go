@@ -77,7 +77,7 @@ func TestLoadDevDefaults(t *testing.T) {
 		Listen: "0.0.0.0:8123", MetricsListen: "127.0.0.1:9090", PublicURL: "http://localhost:8123", Brand: "SecureAI",
 		MailFrom: "no-reply@localhost", MailConcurrency: 4, InvitationTTL: 72 * time.Hour,
 		MaxUploadBytes: 268435456, MaxRows: 1000000, ImportWait: 10 * time.Second, Retention: 720 * time.Hour,
-		DataDir: dataDir, DevAdminEmail: "admin@example.com",
+		WebhookAllowPrivate: "127.0.0.0/8,::1", DataDir: dataDir, DevAdminEmail: "admin@example.com",
 	}
 	if diff := diffConfig(want, got); diff != "" {
 		t.Errorf("LoadDev (-want +got):\n%s", diff)
@@ -221,6 +221,7 @@ func TestFaults(t *testing.T) {
 		{"ROLLCALL_BRAND", strings.Repeat("x", 65), "has more than 64 characters"},
 		{"ADMIN_API_TOKEN", "secret", "has fewer than 32 characters"},
 		{"ADMIN_API_TOKEN", secret + " x", "holds white space or characters beyond ASCII"},
+		{"ROLLCALL_WEBHOOK_ALLOW_PRIVATE", "10.0.0.0/8,everybody", "holds something that is neither an address nor a CIDR block"},
 		{"SMTP_URL", "https://mx.example.com", "cannot be used: SMTP URL: must start with smtp://"},
 		{"ROLLCALL_MAIL_FROM", "SecureAI <no-reply@example.com>", "is not an e-mail address"},
 		{"ROLLCALL_MAIL_FROM", "no-reply", "is not an e-mail address"},
