@@ -230,7 +230,10 @@ func moveImport(ctx context.Context, tx *sqlx.Tx, c *Claim, b Batch, a Applied) 
 	if err != nil {
 		return err
 	}
-	return affectedOne(r, ErrClaimLost)
+	if err := affectedOne(r, ErrClaimLost); err != nil || !b.Last {
+		return err
+	}
+	return announceEnd(ctx, tx, c.Import.ID)
 }
 
 // existing is a user whose address stands in the file.
@@ -274,6 +277,7 @@ func newRoles(ctx context.Context, tx *sqlx.Tx, by roster.Actor, rows []Newcomer
 	inOrder := slices.SortedFunc(slices.Values(rows), func(a, b Newcomer) int { return int(a.Row - b.Row) })
 	roles := make(map[string]roster.Role, len(rows))
 	admins := -1 // active administrators left; not yet counted
+	gained := 0  // active users whom an earlier row makes one
 	var kept int64
 	for _, p := range inOrder {
 		u := byKey[p.EmailKey]
@@ -292,11 +296,14 @@ func newRoles(ctx context.Context, tx *sqlx.Tx, by roster.Actor, rows []Newcomer
 					return nil, 0, err
 				}
 			}
-			if admins == 1 {
+			if admins+gained == 1 {
 				kept++
 				continue
 			}
 			admins--
+		}
+		if p.Role == roster.RoleAdmin && u.Status == roster.Active {
+			gained++ // not yet written, so not among those counted
 		}
 		roles[p.EmailKey] = p.Role
 	}

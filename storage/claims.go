@@ -100,13 +100,18 @@ func (s *Store) FailImport(ctx context.Context, c *Claim, f roster.Failure) (err
 	if err != nil {
 		return err
 	}
-	r, err := s.db.ExecContext(ctx, `
-		UPDATE imports SET status = 'failed', failure = $3, finished_at = now(), lease_until = NULL
-		 WHERE id = $1 AND fence = $2 AND status = 'checking'`, c.Import.ID, c.Fence, string(raw))
-	if err != nil {
-		return err
-	}
-	return affectedOne(r, ErrClaimLost)
+	return s.transact(ctx, func(tx *sqlx.Tx) error {
+		r, err := tx.ExecContext(ctx, `
+			UPDATE imports SET status = 'failed', failure = $3, finished_at = now(), lease_until = NULL
+			 WHERE id = $1 AND fence = $2 AND status = 'checking'`, c.Import.ID, c.Fence, string(raw))
+		if err != nil {
+			return err
+		}
+		if err := affectedOne(r, ErrClaimLost); err != nil {
+			return err
+		}
+		return announceEnd(ctx, tx, c.Import.ID)
+	})
 }
 
 // Checked is a batch of rows that the check pass has judged.

@@ -63,6 +63,9 @@ func unavailable(err error) bool {
 	if errors.Is(err, ErrUnavailable) {
 		return false // said already
 	}
+	if errors.As(err, new(bodyError)) {
+		return false
+	}
 	if state := sqlState(err); state != "" {
 		switch state[:2] {
 		case "08", "53": // connection exception; insufficient resources, disk full
@@ -85,6 +88,12 @@ func unavailable(err error) bool {
 		errors.Is(err, syscall.ECONNRESET) || errors.Is(err, syscall.EPIPE) ||
 		errors.As(err, &netErr)
 }
+
+// bodyError is an error of the one who sends a file. A line that breaks there
+// looks like one that breaks between us and the database, and is not.
+type bodyError struct{ error }
+
+func (e bodyError) Unwrap() error { return e.error }
 
 // conflicted reports whether PostgreSQL gave the transaction up for another's
 // sake, so that the same again may well succeed.

@@ -231,6 +231,9 @@ func (s *Store) CancelImport(ctx context.Context, id uuid.UUID, by Entry) (err e
 		if n, _ := r.RowsAffected(); n == 0 {
 			return stateOrMissing(ctx, tx, id)
 		}
+		if err := announceEnd(ctx, tx, id); err != nil {
+			return err
+		}
 		return audit(ctx, tx, by.on("import.cancel", "import", id))
 	})
 }

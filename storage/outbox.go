@@ -33,6 +33,10 @@ type Release struct {
 	Again time.Duration
 }
 
+// window is how much idle time counts towards the rate, in seconds: one second,
+// or what a single invitation takes at a rate below one a second.
+func (r Release) window() float64 { return max(1, 1/r.Rate) }
+
 // DispatchInvitations takes due invitations, oldest first, to be handed to one
 // task each. It returns none while mail is paused, and after a pause one at a
 // time until one has gone out. Callers on several workers take turns.
@@ -45,25 +49,28 @@ func (s *Store) DispatchInvitations(ctx context.Context, r Release) (due []DueIn
 			return err
 		}
 		if err := tx.SelectContext(ctx, &due, `
-			UPDATE invitations SET dispatch = dispatch + 1, due_at = now() + make_interval(secs => $2)
-			 WHERE user_id IN (SELECT user_id FROM invitations
-			                    WHERE status = 'pending' AND due_at <= now()
-			                    ORDER BY due_at LIMIT $1 FOR UPDATE SKIP LOCKED)
-			RETURNING user_id, dispatch`, limit, seconds(r.Again)); err != nil {
+			WITH due AS MATERIALIZED ( -- asked once, whatever the plan: a second asking would find others
+				SELECT user_id FROM invitations
+				 WHERE status = 'pending' AND due_at <= now()
+				 ORDER BY due_at LIMIT $1 FOR UPDATE SKIP LOCKED
+			)
+			UPDATE invitations i SET dispatch = i.dispatch + 1, due_at = now() + make_interval(secs => $2)
+			  FROM due WHERE i.user_id = due.user_id
+			RETURNING i.user_id, i.dispatch`, limit, seconds(r.Again)); err != nil {
 			return err
 		}
 		if r.Rate == 0 || len(due) == 0 {
 			return nil
 		}
 		_, err = tx.ExecContext(ctx, `
-			UPDATE mail_state SET released_at = GREATEST(released_at, now() - interval '1 second') + make_interval(secs => $1)`,
-			float64(len(due))/r.Rate)
+			UPDATE mail_state SET released_at = GREATEST(released_at, now() - make_interval(secs => $2)) + make_interval(secs => $1)`,
+			float64(len(due))/r.Rate, r.window())
 		return err
 	})
 	return due, err
 }
 
-// allowance is how many invitations may be released now: at most a second's
+// allowance is how many invitations may be released now: at most a window's
 // worth of the rate, counted since the last release. It locks the one row of
 // mail_state, which is how callers take turns.
 func allowance(ctx context.Context, tx *sqlx.Tx, r Release) (int, error) {
@@ -86,10 +93,7 @@ func allowance(ctx context.Context, tx *sqlx.Tx, r Release) (int, error) {
 		limit = min(limit, 1)
 	}
 	if r.Rate > 0 {
-		limit = min(limit, int(min(state.Elapsed, 1)*r.Rate+1e-9))
-		if r.Rate < 1 && state.Elapsed*r.Rate >= 1 {
-			limit = min(r.Limit, 1)
-		}
+		limit = min(limit, int(min(state.Elapsed, r.window())*r.Rate+1e-9))
 	}
 	return max(limit, 0), nil
 }
@@ -104,6 +108,9 @@ type Outgoing struct {
 	ExpiresAt  time.Time `db:"expires_at"`
 	Attempts   int       `db:"attempts"` // this one included
 	Unknowns   int       `db:"unknowns"`
+	// SettingsAt is when Settings > Email last changed; nil: nobody set any. No
+	// attempt may be made by older ones.
+	SettingsAt *time.Time `db:"settings_at"`
 }
 
 // ClaimInvitation takes one invitation for sending, for lease, and starts its
@@ -120,15 +127,20 @@ func (s *Store) ClaimInvitation(ctx context.Context, d DueInvitation, lease, ttl
 		 WHERE i.user_id = $1 AND i.dispatch = $2 AND i.status = 'pending' AND u.id = i.user_id
 		   AND (i.claimed_until IS NULL OR i.claimed_until <= now())
 		   AND NOT EXISTS (SELECT FROM mail_state WHERE paused_until > now())
-		RETURNING i.user_id, i.dispatch, i.generation, i.expires_at, i.attempts, i.unknowns, u.email, u.name`,
-		d.UserID, d.Dispatch, seconds(lease), seconds(ttl))
+		RETURNING i.user_id, i.dispatch, i.generation, i.expires_at, i.attempts, i.unknowns, u.email, u.name,
+		          (SELECT updated_at FROM settings WHERE name = $5) AS settings_at`,
+		d.UserID, d.Dispatch, seconds(lease), seconds(ttl), emailSettings)
 	if !errors.Is(err, sql.ErrNoRows) {
 		return o, err
 	}
+	// Due at once, since the pause alone holds it back: it may end early.
+	// Not while a worker is sending it: with another number its outcome would
+	// count for nothing, and the mail go out once more after the pause.
 	r, err := s.db.ExecContext(ctx, `
-		UPDATE invitations SET dispatch = dispatch + 1, due_at = paused_until
+		UPDATE invitations SET dispatch = dispatch + 1, due_at = now()
 		  FROM mail_state
-		 WHERE user_id = $1 AND dispatch = $2 AND status = 'pending' AND paused_until > now()`, d.UserID, d.Dispatch)
+		 WHERE user_id = $1 AND dispatch = $2 AND status = 'pending' AND paused_until > now()
+		   AND (claimed_until IS NULL OR claimed_until <= now())`, d.UserID, d.Dispatch)
 	if err != nil {
 		return o, err
 	}
@@ -150,7 +162,9 @@ type Outcome struct {
 }
 
 // RecordOutcomes settles attempts, many in one transaction. An outcome whose
-// invitation has moved on (sent afresh, accepted, revoked) changes nothing.
+// invitation has moved on (sent afresh, accepted, revoked) changes nothing. Each
+// raises dispatch: the attempt's task is out of date from now on, and an outcome
+// recorded twice, because the answer to a commit was lost, counts once.
 func (s *Store) RecordOutcomes(ctx context.Context, outcomes []Outcome) (err error) {
 	defer translate(&err, "record %d outcomes", len(outcomes))
 	// In one order everywhere, so that two recorders wait instead of deadlocking.
@@ -179,7 +193,7 @@ func recordOutcomes(ctx context.Context, tx *sqlx.Tx, outcomes []Outcome) error 
 	if err := tx.SelectContext(ctx, &moves, `
 		WITH settled AS (
 			UPDATE invitations i
-			   SET status = o.status, claimed_until = NULL, due_at = now() + make_interval(secs => o.wait),
+			   SET status = o.status, dispatch = i.dispatch + 1, claimed_until = NULL, due_at = now() + make_interval(secs => o.wait),
 			       sent_at = CASE WHEN o.status = 'sent' THEN now() END,
 			       attempts = i.attempts - o.spared, unknowns = i.unknowns + o.unknown,
 			       last_error = NULLIF(o.words, ''), updated_at = now()

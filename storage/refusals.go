@@ -59,25 +59,21 @@ func alsoOf(problems []roster.Problem) []alsoProblem {
 	return also
 }
 
-// Refusals lists the refused rows of an import behind row after, in row order,
-// at most limit. After retention addresses and values are "".
-func (s *Store) Refusals(ctx context.Context, id uuid.UUID, after int64, limit int) (_ []roster.Refusal, err error) {
-	defer translate(&err, "list errors of import %s", id)
-	var rows []struct {
-		Row     int64         `db:"row"`
-		Line    int64         `db:"line"`
-		Reason  roster.Code   `db:"reason"`
-		Field   roster.Column `db:"field"`
-		Email   string        `db:"email"`
-		Value   string        `db:"value"`
-		Message string        `db:"message"`
-		Also    []byte        `db:"also"`
-	}
-	if err := s.selectInOrder(ctx, &rows, `
-		SELECT row, line, reason, field, COALESCE(email, '') AS email, COALESCE(value, '') AS value, message, also
-		  FROM import_errors WHERE import_id = $1 AND row > $2 ORDER BY row LIMIT $3`, id, after, limit); err != nil {
-		return nil, err
-	}
+// refusalColumns are what a refusalRow scans.
+const refusalColumns = `row, line, reason, field, COALESCE(email, '') AS email, COALESCE(value, '') AS value, message, also`
+
+type refusalRow struct {
+	Row     int64         `db:"row"`
+	Line    int64         `db:"line"`
+	Reason  roster.Code   `db:"reason"`
+	Field   roster.Column `db:"field"`
+	Email   string        `db:"email"`
+	Value   string        `db:"value"`
+	Message string        `db:"message"`
+	Also    []byte        `db:"also"`
+}
+
+func asRefusals(rows []refusalRow) ([]roster.Refusal, error) {
 	refusals := make([]roster.Refusal, len(rows))
 	for i, r := range rows {
 		refusals[i] = roster.Refusal{Row: r.Row, Line: r.Line, Email: r.Email,
@@ -94,6 +90,18 @@ func (s *Store) Refusals(ctx context.Context, id uuid.UUID, after int64, limit i
 		}
 	}
 	return refusals, nil
+}
+
+// Refusals lists the refused rows of an import behind row after, in row order,
+// at most limit. After retention addresses and values are "".
+func (s *Store) Refusals(ctx context.Context, id uuid.UUID, after int64, limit int) (_ []roster.Refusal, err error) {
+	defer translate(&err, "list errors of import %s", id)
+	var rows []refusalRow
+	if err := s.selectInOrder(ctx, &rows, `
+		SELECT `+refusalColumns+` FROM import_errors WHERE import_id = $1 AND row > $2 ORDER BY row LIMIT $3`, id, after, limit); err != nil {
+		return nil, err
+	}
+	return asRefusals(rows)
 }
 
 // RefusedRows lists the numbers of the refused rows behind row after, in order,

@@ -72,9 +72,7 @@ const purgeChunks = 64
 func (s *Store) PurgeImport(ctx context.Context, retention time.Duration) (done bool, err error) {
 	defer translate(&err, "purge import")
 	err = s.transact(ctx, func(tx *sqlx.Tx) error {
-		if _, err := tx.ExecContext(ctx, `
-			UPDATE imports SET status = 'canceled', finished_at = now()
-			 WHERE status = 'ready' AND created_at <= now() - make_interval(secs => $1)`, seconds(retention)); err != nil {
+		if err := cancelUnconfirmed(ctx, tx, retention); err != nil {
 			return err
 		}
 		var ids []uuid.UUID
@@ -90,6 +88,23 @@ func (s *Store) PurgeImport(ctx context.Context, retention time.Duration) (done 
 		return purgeStep(ctx, tx, ids[0])
 	})
 	return done, err
+}
+
+// cancelUnconfirmed ends dry runs that nobody confirmed in time.
+func cancelUnconfirmed(ctx context.Context, tx *sqlx.Tx, retention time.Duration) error {
+	var ids []uuid.UUID
+	if err := tx.SelectContext(ctx, &ids, `
+		UPDATE imports SET status = 'canceled', finished_at = now()
+		 WHERE status = 'ready' AND created_at <= now() - make_interval(secs => $1)
+		RETURNING id`, seconds(retention)); err != nil {
+		return err
+	}
+	for _, id := range ids {
+		if err := announceEnd(ctx, tx, id); err != nil {
+			return err
+		}
+	}
+	return nil
 }
 
 func purgeStep(ctx context.Context, tx *sqlx.Tx, id uuid.UUID) error {

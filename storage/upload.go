@@ -29,6 +29,9 @@ type Upload struct {
 	// Finish is called once, after the last chunk: only then a multipart
 	// body has told its options.
 	Finish func() (filename string, o roster.Options, err error)
+	// SealSecret makes the secret of the webhook, if the options name one
+	// that the caller does not have yet.
+	SealSecret Sealing
 }
 
 // Received is what became of an Upload.
@@ -36,6 +39,9 @@ type Received struct {
 	Import   *roster.Import
 	Created  bool  // false: the Idempotency-Key had led to this import before
 	Dispatch int64 // number of the task to ring; 0 if nothing was created
+	// Webhook was registered for the URL in the options; nil: none, or the
+	// caller had it before.
+	Webhook *Webhook
 }
 
 // ReceiveImport stores the bytes and the import row in one transaction: when it
@@ -85,7 +91,7 @@ func receive(ctx context.Context, tx *sqlx.Tx, u Upload) (Received, error) {
 	}
 	filename, options, err := u.Finish()
 	if err != nil {
-		return Received{}, err
+		return Received{}, bodyError{err}
 	}
 	print, err := fingerprint(sum, options)
 	if err != nil {
@@ -113,7 +119,13 @@ func receive(ctx context.Context, tx *sqlx.Tx, u Upload) (Received, error) {
 			return Received{}, err
 		}
 	}
-	return Received{Import: i, Created: true, Dispatch: 1}, nil
+	var hook *Webhook
+	if options.WebhookURL != "" {
+		if hook, err = insertWebhook(ctx, tx, options.WebhookURL, u.SealSecret, u.By); err != nil {
+			return Received{}, err
+		}
+	}
+	return Received{Import: i, Created: true, Dispatch: 1, Webhook: hook}, nil
 }
 
 // drain hands every chunk to store and returns the size and hash of all.
@@ -125,7 +137,7 @@ func drain(next func() ([]byte, error), store func(seq int, chunk []byte) error)
 			return size, [32]byte(hash.Sum(nil)), nil
 		}
 		if err != nil {
-			return 0, sum, fmt.Errorf("read chunk %d: %w", seq, err)
+			return 0, sum, fmt.Errorf("read chunk %d: %w", seq, bodyError{err})
 		}
 		hash.Write(chunk)
 		size += int64(len(chunk))

@@ -72,20 +72,20 @@ type UserFilter struct {
 	Invitation roster.InvitationStatus // expired included
 	Query      string                  // part of name, e-mail or department, any case
 	ImportID   uuid.UUID               // created by this import
-	After      uuid.UUID               // the last id of the page before
-	Limit      int                     // at least 1
+	Order      UserOrder
+	Reversed   bool
+	After      uuid.UUID // the last id of the page before
+	Limit      int       // at least 1
 }
 
-// Users lists users, newest first.
+// Users lists users, newest first unless the filter orders otherwise.
 func (s *Store) Users(ctx context.Context, f UserFilter) (_ []*roster.User, err error) {
 	defer translate(&err, "list users")
 	where := f.conditions()
-	if f.After != uuid.Nil {
-		where.add("u.id < ?", f.After)
-	}
+	order := f.order(where)
 	var rows []userRow
 	query := `SELECT ` + userColumns + ` FROM users u LEFT JOIN invitations i ON i.user_id = u.id ` +
-		where.sql() + ` ORDER BY u.id DESC LIMIT ` + where.arg(f.Limit)
+		where.sql() + ` ` + order + ` LIMIT ` + where.arg(f.Limit)
 	if err := s.db.SelectContext(ctx, &rows, query, where.args...); err != nil {
 		return nil, err
 	}
@@ -96,7 +96,7 @@ func (s *Store) Users(ctx context.Context, f UserFilter) (_ []*roster.User, err 
 	return users, nil
 }
 
-// CountUsers counts what the filter lets through, After and Limit aside.
+// CountUsers counts what the filter lets through, After, Limit and Order aside.
 func (s *Store) CountUsers(ctx context.Context, f UserFilter) (n int64, err error) {
 	defer translate(&err, "count users")
 	where := f.conditions()

@@ -1,0 +1,270 @@
+package storage_test
+
+import (
+	"errors"
+	"fmt"
+	"slices"
+	"sync"
+	"testing"
+
+	"github.com/google/go-cmp/cmp"
+	"github.com/google/uuid"
+
+	"rollcall/roster"
+	"rollcall/storage"
+	"rollcall/tabular"
+)
+
+func TestApplyBatch(t *testing.T) {
+	t.Parallel()
+	for name, c := range map[string]struct {
+		send bool
+		want roster.InvitationCounts
+	}{"sent": {true, roster.InvitationCounts{Pending: 3}}, "held": {false, roster.InvitationCounts{Held: 3}}} {
+		t.Run(name, func(t *testing.T) {
+			t.Parallel()
+			h := newHouse(t)
+			h.active("taken", roster.RoleUser)
+			claim := h.importing(roster.Options{SendInvitations: c.send}, 5)
+			grace := newcomer(2, "grace", func(n *storage.Newcomer) {
+				n.Email, n.Role, n.Department = "Grace@Example.com", roster.RoleAdmin, "Navy"
+			})
+			a, err := h.ApplyBatch(h.ctx, claim, storage.Batch{To: at(5), Rows: 3,
+				Newcomers: []storage.Newcomer{grace, newcomer(4, "taken"), newcomer(3, "ada")}})
+			h.must(err)
+			if a.Imported != 2 || a.Failed != 1 || a.Updated != 0 || a.Invited != c.send {
+				t.Errorf("%+v", a)
+			}
+			stale := *claim
+			stale.At = tabular.Position{}
+			if _, err := h.ApplyBatch(h.ctx, &stale, storage.Batch{To: at(5), Rows: 1, Newcomers: []storage.Newcomer{newcomer(2, "other")}}); !errors.Is(err, storage.ErrClaimLost) {
+				t.Errorf("a batch at a place that is passed: %v", err)
+			}
+			ownFault := roster.Refusal{Row: 6, Line: 6, Problems: []roster.Problem{roster.Unprocessable("x")}}
+			_, err = h.ApplyBatch(h.ctx, claim, storage.Batch{To: at(7), Rows: 2, Newcomers: []storage.Newcomer{newcomer(5, "ida")}, Refusals: []roster.Refusal{ownFault}, Last: true})
+			h.must(err)
+			i := h.read(claim.Import.ID)
+			if i.Status != roster.Completed || claim.Import.Status != roster.Completed || i.Processed != 5 || i.Imported != 3 || i.Failed != 2 || i.Invitations != c.want {
+				t.Errorf("%s: %+v, %+v", i.Status, i.Counts, i.Invitations)
+			}
+			h.undrifted(i.ID)
+			rows, err := h.RefusedRows(h.ctx, i.ID, 0, 10)
+			h.must(err)
+			reasons, err := h.Reasons(h.ctx, i.ID, 4, 6)
+			h.must(err)
+			if !slices.Equal(rows, []int64{4, 6}) || len(reasons) != 2 || reasons[0].Reason() != roster.DuplicateEmail || reasons[1].Reason() != roster.InternalError {
+				t.Errorf("refused %v: %+v", rows, reasons)
+			}
+			u := h.user(grace.ID)
+			if u.Email != "Grace@Example.com" || u.Role != roster.RoleAdmin || u.Department != "Navy" || u.Status != roster.Invited || *u.ImportID != i.ID {
+				t.Errorf("%+v", u)
+			}
+			found, err := h.UserIDs(h.ctx, []string{"grace@example.com", "nobody@example.com"})
+			h.must(err)
+			taken, err := h.TakenKeys(h.ctx, []string{"taken@example.com", "nobody@example.com"})
+			h.must(err)
+			if len(found) != 1 || found["grace@example.com"].ID != grace.ID || !cmp.Equal(taken, map[string]bool{"taken@example.com": true}) {
+				t.Errorf("found %v, taken %v", found, taken)
+			}
+		})
+	}
+}
+
+// TestImportsOfTheSameAddresses: two at once deadlock nowhere, and each address
+// becomes one user.
+func TestImportsOfTheSameAddresses(t *testing.T) {
+	t.Parallel()
+	h := newHouse(t)
+	const n = 200
+	var wg sync.WaitGroup
+	var claims []*storage.Claim
+	for range 4 {
+		claims = append(claims, h.importing(roster.Options{}, n))
+	}
+	for k, c := range claims {
+		wg.Go(func() {
+			var people []storage.Newcomer
+			for i := range n {
+				people = append(people, newcomer(int64(i+2), fmt.Sprint("p", (i*(2*k+1))%n))) // another order each
+			}
+			if _, err := h.ApplyBatch(h.ctx, c, storage.Batch{To: at(n + 2), Rows: n, Newcomers: people, Last: true}); err != nil {
+				t.Error(err)
+			}
+		})
+	}
+	wg.Wait()
+	if got := one[int](h, `SELECT sum(imported) FROM imports WHERE status = 'completed'`); got != n || one[int](h, `SELECT count(*) FROM users`) != n {
+		t.Errorf("%d imported", got)
+	}
+	for _, c := range claims {
+		h.undrifted(c.Import.ID)
+	}
+}
+
+// update imports rows with on_duplicate=update as this caller.
+func (h *house) update(as roster.Actor, setDepartment bool, rows ...storage.Newcomer) (storage.Applied, *roster.Import) {
+	h.Helper()
+	u := upload(nil, "", roster.Options{OnDuplicate: roster.UpdateDuplicates, SendInvitations: true})
+	u.By.Actor = as
+	r, err := h.ReceiveImport(h.ctx, u)
+	h.must(err)
+	c := h.claim(r.Import.ID)
+	n := int64(len(rows))
+	h.must(h.SaveChecked(h.ctx, c, storage.Checked{To: at(n + 2), Rows: n, Valid: n, Last: true}))
+	a, err := h.ApplyBatch(h.ctx, c, storage.Batch{To: at(n + 2), Rows: n, Newcomers: rows, SetDepartment: setDepartment, Last: true})
+	h.must(err)
+	return a, h.read(r.Import.ID)
+}
+
+// role has a row give a role.
+func role(r roster.Role) func(*storage.Newcomer) {
+	return func(n *storage.Newcomer) { n.Role, n.RoleGiven = r, true }
+}
+
+func TestUpdate(t *testing.T) {
+	t.Parallel()
+	h := newHouse(t)
+	_, people := h.imported(roster.Options{SendInvitations: true}, "ada", "bea", "cleo")
+	ada, bea := people[0].ID, people[1].ID
+	h.exec(`UPDATE users SET department = 'Maths'`)
+	rename := func(name, department string) func(*storage.Newcomer) {
+		return func(n *storage.Newcomer) { n.Name, n.Department = name, department }
+	}
+	a, i := h.update(by.Actor, false, newcomer(2, "ada", rename("Ada Lovelace", "")), newcomer(3, "bea"), newcomer(4, "dora"))
+	if a.Updated != 2 || a.Imported != 1 || a.Failed != 0 || i.Invitations.Pending != 1 {
+		t.Errorf("%+v, %+v", a, i.Invitations)
+	}
+	if u := h.user(ada); u.Name != "Ada Lovelace" || u.Department != "Maths" || u.Invitation.Generation != 1 {
+		t.Errorf("without a department column: %+v", u)
+	}
+	if edits := one[int](h, `SELECT edits FROM users WHERE id = $1`, bea); edits != 0 {
+		t.Errorf("a row that changes nothing was an edit")
+	}
+	h.update(by.Actor, true, newcomer(2, "ada", rename("Ada Lovelace", "")), newcomer(3, "bea", rename("bea", "Law"), role(roster.RoleAdmin)))
+	if u := h.user(ada); u.Department != "" {
+		t.Errorf("with a blank department: %+v", u)
+	}
+	if u := h.user(bea); u.Department != "Law" || u.Role != roster.RoleAdmin {
+		t.Errorf("%+v", u)
+	}
+	h.update(by.Actor, true, newcomer(3, "bea", rename("bea", "Law")))
+	if u := h.user(bea); u.Role != roster.RoleAdmin {
+		t.Error("a blank role changed the role")
+	}
+	if drift := one[int](h, `SELECT count(*) FROM invitations WHERE status = 'pending'`); drift != 4 {
+		t.Errorf("%d invitations", drift)
+	}
+}
+
+// TestUpdateNeverLocksOut: not the caller, and not everybody.
+func TestUpdateNeverLocksOut(t *testing.T) {
+	t.Parallel()
+	h := newHouse(t)
+	demote, promote := role(roster.RoleUser), role(roster.RoleAdmin)
+	for name, c := range map[string]struct {
+		caller string
+		rows   []storage.Newcomer
+		admins []string // active ones, after
+		kept   int64
+	}{
+		"own role":                  {"ann", []storage.Newcomer{newcomer(2, "ann", demote)}, []string{"ann", "bob"}, 1},
+		"another's":                 {"ann", []storage.Newcomer{newcomer(2, "bob", demote)}, []string{"ann"}, 0},
+		"all, by a token":           {"", []storage.Newcomer{newcomer(2, "bob", demote), newcomer(3, "ann", demote)}, []string{"ann"}, 1},
+		"in the order of the file":  {"", []storage.Newcomer{newcomer(2, "ann", demote), newcomer(3, "bob", demote)}, []string{"bob"}, 1},
+		"handed on":                 {"", []storage.Newcomer{newcomer(2, "eve", promote), newcomer(3, "bob", demote), newcomer(4, "ann", demote)}, []string{"eve"}, 0},
+		"handed on too late":        {"", []storage.Newcomer{newcomer(2, "bob", demote), newcomer(3, "ann", demote), newcomer(4, "eve", promote)}, []string{"ann", "eve"}, 1},
+		"to one who cannot sign in": {"", []storage.Newcomer{newcomer(2, "ivy", promote), newcomer(3, "bob", demote), newcomer(4, "ann", demote)}, []string{"ann"}, 1},
+		"an invited administrator":  {"", []storage.Newcomer{newcomer(2, "ira", demote), newcomer(3, "bob", demote)}, []string{"ann"}, 0},
+	} {
+		t.Run(name, func(t *testing.T) {
+			h := h.in(t)
+			ids := map[string]uuid.UUID{"ann": h.active("ann", roster.RoleAdmin), "bob": h.active("bob", roster.RoleAdmin), "eve": h.active("eve", roster.RoleUser)}
+			for invited, r := range map[string]roster.Role{"ivy": roster.RoleUser, "ira": roster.RoleAdmin} {
+				_, err := h.CreateUser(h.ctx, storage.NewUser{Email: invited, EmailKey: invited + "@example.com", Name: invited, Role: r}, 0, by)
+				h.must(err)
+			}
+			for n, id := range []uuid.UUID{ids["ann"], ids["bob"]} {
+				h.must(h.CreateSession(h.ctx, hash(byte(n)), id, 1e12, by))
+			}
+			as := by.Actor
+			if c.caller != "" {
+				as = roster.Actor{Kind: roster.ActorUser, ID: ids[c.caller], Label: c.caller}
+			}
+			a, i := h.update(as, false, slices.Clone(c.rows)...)
+			if a.Updated != int64(len(c.rows)) {
+				t.Errorf("%+v", a)
+			}
+			var kept int64
+			for _, w := range i.Warnings {
+				if w.Code == roster.WarnRolesKept {
+					kept = w.Rows
+				}
+			}
+			users, err := h.Users(h.ctx, storage.UserFilter{Role: roster.RoleAdmin, Status: roster.Active, Limit: 10})
+			h.must(err)
+			var admins []string
+			for _, u := range users {
+				admins = append(admins, u.Name)
+			}
+			if slices.Sort(admins); !slices.Equal(admins, c.admins) || kept != c.kept {
+				t.Errorf("administrators %v, %d roles kept; want %v, %d", admins, kept, c.admins, c.kept)
+			}
+			want := 0 // sessions of those whose role changed are over
+			for _, name := range []string{"ann", "bob"} {
+				if slices.Contains(c.admins, name) {
+					want++
+				}
+			}
+			if got := one[int](h, `SELECT count(*) FROM sessions`); got != want {
+				t.Errorf("%d sessions left, want %d", got, want)
+			}
+		})
+	}
+}
+
+// TestRolesKeptAddUp: the warning counts over batches.
+func TestRolesKeptAddUp(t *testing.T) {
+	t.Parallel()
+	h := newHouse(t)
+	h.active("ann", roster.RoleAdmin)
+	c := h.importing(roster.Options{OnDuplicate: roster.UpdateDuplicates}, 2)
+	for row := int64(2); row <= 3; row++ { // a file names nobody twice; that is not this method's to know
+		_, err := h.ApplyBatch(h.ctx, c, storage.Batch{To: at(row + 1), Rows: 1, Last: row == 3,
+			Newcomers: []storage.Newcomer{newcomer(row, "ann", role(roster.RoleUser))}})
+		h.must(err)
+	}
+	if w := h.read(c.Import.ID).Warnings; len(w) != 1 || w[0].Rows != 2 {
+		t.Errorf("%+v", w)
+	}
+}
+
+func TestImportProgress(t *testing.T) {
+	t.Parallel()
+	h := newHouse(t)
+	c := h.claim(h.receive(roster.Options{}).ID)
+	progress := func() int64 {
+		row, err := h.ImportProgress(h.ctx, c.Import.ID)
+		h.must(err)
+		return row
+	}
+	h.must(h.SaveChecked(h.ctx, c, storage.Checked{To: at(4), Rows: 2, Valid: 2}))
+	if got := progress(); got != 0 {
+		t.Errorf("in the check: %d", got)
+	}
+	h.must(h.SaveChecked(h.ctx, c, storage.Checked{To: at(6), Rows: 2, Valid: 2, Last: true}))
+	if got := progress(); got != 0 {
+		t.Errorf("before the first batch: %d", got)
+	}
+	_, err := h.ApplyBatch(h.ctx, c, storage.Batch{To: at(5), Rows: 3})
+	h.must(err)
+	if got := progress(); got != 5 {
+		t.Errorf("after the first batch: %d", got)
+	}
+	_, err = h.ApplyBatch(h.ctx, c, storage.Batch{To: at(6), Rows: 1, Refusals: []roster.Refusal{}, Last: true})
+	if err == nil {
+		t.Error("a completed import whose counts do not add up")
+	}
+	if got := progress(); got != 5 || c.At != at(5) {
+		t.Errorf("after a batch that failed: %d, claim at %+v", got, c.At)
+	}
+}

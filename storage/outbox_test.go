@@ -1,0 +1,224 @@
+package storage_test
+
+import (
+	"errors"
+	"fmt"
+	"slices"
+	"testing"
+	"time"
+
+	"github.com/google/uuid"
+
+	"rollcall/roster"
+	"rollcall/storage"
+)
+
+func (h *house) invite(n int) {
+	h.Helper()
+	var names []string
+	for i := range n {
+		names = append(names, fmt.Sprint("p", i))
+	}
+	h.imported(roster.Options{SendInvitations: true}, names...)
+}
+
+func TestDispatchersShareTheWork(t *testing.T) {
+	t.Parallel()
+	h := newHouse(t)
+	h.invite(20)
+	h.exec(`UPDATE invitations SET due_at = now() - interval '1 hour' WHERE user_id IN (SELECT id FROM users WHERE name IN ('p7', 'p11'))`)
+	oldest, err := h.DispatchInvitations(h.ctx, storage.Release{Limit: 2, Again: time.Hour})
+	h.must(err)
+	for _, d := range oldest {
+		if name := h.user(d.UserID).Name; name != "p7" && name != "p11" {
+			t.Errorf("%s came before the oldest", name)
+		}
+	}
+	taken := make(chan []storage.DueInvitation, 6)
+	parallel(6, func(int) error {
+		due, err := h.DispatchInvitations(h.ctx, storage.Release{Limit: 4, Again: time.Hour})
+		taken <- due
+		return err
+	})
+	seen := map[uuid.UUID]bool{}
+	for range 6 {
+		for _, d := range <-taken {
+			if seen[d.UserID] || d.Dispatch != 1 {
+				t.Errorf("handed out twice: %+v", d)
+			}
+			seen[d.UserID] = true
+		}
+	}
+	if len(seen) != 18 {
+		t.Errorf("%d handed out", len(seen))
+	}
+	// A task lost in Redis comes due again by itself, under another number.
+	h.exec(`UPDATE invitations SET due_at = now() WHERE user_id = $1`, oldest[0].UserID)
+	if due := h.dispatchAll(); len(due) != 1 || due[0].Dispatch != 2 {
+		t.Errorf("a lost task: %v", due)
+	}
+}
+
+// TestClaimOfADeadWorker: its invitation can be taken once the lease is over.
+func TestClaimOfADeadWorker(t *testing.T) {
+	t.Parallel()
+	h := newHouse(t)
+	h.invite(1)
+	d := h.dispatchAll()[0]
+	_, err := h.ClaimInvitation(h.ctx, d, time.Minute, time.Hour)
+	h.must(err)
+	if _, err := h.ClaimInvitation(h.ctx, d, time.Minute, time.Hour); !errors.Is(err, storage.ErrNotClaimable) {
+		t.Errorf("while it is being sent: %v", err)
+	}
+	h.exec(`UPDATE invitations SET claimed_until = now(), due_at = now()`)
+	d = h.dispatchAll()[0]
+	out, err := h.ClaimInvitation(h.ctx, d, time.Minute, time.Hour)
+	h.must(err)
+	if out.Attempts != 2 {
+		t.Errorf("%+v", out)
+	}
+}
+
+func TestOutcomes(t *testing.T) {
+	t.Parallel()
+	h := newHouse(t)
+	h.invite(1)
+	due := h.dispatchAll()[0]
+	attempt := func(o storage.Outcome) storage.Outgoing {
+		t.Helper()
+		out, err := h.ClaimInvitation(h.ctx, due, time.Minute, time.Hour)
+		h.must(err)
+		o.UserID, o.Dispatch, o.Status, o.Wait = due.UserID, due.Dispatch, roster.InvitationPending, time.Hour
+		h.must(h.RecordOutcomes(h.ctx, []storage.Outcome{o}))
+		if wait := one[float64](h, `SELECT EXTRACT(EPOCH FROM due_at - now())::float8 FROM invitations`); wait < 3500 || wait > 3600 {
+			t.Errorf("due in %.0f s", wait)
+		}
+		h.exec(`UPDATE invitations SET due_at = now()`)
+		due = h.dispatchAll()[0]
+		return out
+	}
+	for n, c := range []struct {
+		outcome            storage.Outcome
+		attempts, unknowns int // as the next attempt is told
+	}{
+		{storage.Outcome{Error: "450 later\x00"}, 1, 0},
+		{storage.Outcome{Spared: true}, 2, 0},
+		{storage.Outcome{Unknown: true}, 2, 0},
+		{storage.Outcome{}, 3, 1},
+	} {
+		if out := attempt(c.outcome); out.Attempts != c.attempts || out.Unknowns != c.unknowns {
+			t.Errorf("attempt %d: %+v", n, out)
+		}
+		if words := h.user(due.UserID).Invitation.LastError; n == 0 && words != "450 later\uFFFD" || n > 0 && words != "" {
+			t.Errorf("attempt %d: the server's words %q", n, words)
+		}
+	}
+	h.must(h.RecordOutcomes(h.ctx, nil))
+}
+
+func TestPause(t *testing.T) {
+	t.Parallel()
+	h := newHouse(t)
+	h.invite(5)
+	due, err := h.DispatchInvitations(h.ctx, storage.Release{Limit: 2, Again: time.Hour})
+	h.must(err)
+	sending, waiting := due[0], due[1]
+	_, err = h.ClaimInvitation(h.ctx, sending, time.Minute, time.Hour)
+	h.must(err)
+	left := func() float64 {
+		return one[float64](h, `SELECT EXTRACT(EPOCH FROM paused_until - now())::float8 FROM mail_state`)
+	}
+	for _, want := range []float64{10, 20, 35, 35} { // doubles up to the most
+		parallel(5, func(int) error { return h.PauseMail(h.ctx, "no route", 10*time.Second, 35*time.Second) })
+		if got := left(); got < want-5 || got > want {
+			t.Errorf("paused for %.1f s, want %.0f", got, want)
+		}
+		h.exec(`UPDATE mail_state SET paused_until = now() WHERE pauses < 4`)
+	}
+	if m, err := h.MailState(h.ctx); err != nil || m.PausedUntil == nil || m.Reason != "no route" {
+		t.Errorf("%+v, %v", m, err)
+	}
+	if due := h.dispatchAll(); len(due) != 0 {
+		t.Errorf("%d handed out during a pause", len(due))
+	}
+	if _, err := h.ClaimInvitation(h.ctx, waiting, time.Minute, time.Hour); !errors.Is(err, storage.ErrMailPaused) {
+		t.Errorf("a task during a pause: %v", err)
+	}
+	// The same task delivered twice: the one that is sending is left in peace.
+	if _, err := h.ClaimInvitation(h.ctx, sending, time.Minute, time.Hour); !errors.Is(err, storage.ErrNotClaimable) {
+		t.Errorf("a task whose mail is being sent during a pause: %v", err)
+	}
+	h.exec(`UPDATE mail_state SET paused_until = now()`)
+	h.exec(`UPDATE invitations SET due_at = now() WHERE claimed_until IS NULL`)
+	if due := h.dispatchAll(); len(due) != 1 {
+		t.Errorf("%d handed out on trial", len(due))
+	}
+	h.must(h.RecordOutcomes(h.ctx, []storage.Outcome{{UserID: sending.UserID, Dispatch: sending.Dispatch, Status: roster.InvitationSent}}))
+	if got := h.user(sending.UserID).Invitation.Status; got != roster.InvitationSent {
+		t.Errorf("the mail that was on its way is %s", got)
+	}
+	if m, err := h.MailState(h.ctx); err != nil || m.PausedUntil != nil || m.Reason != "" {
+		t.Errorf("after a mail went out: %+v, %v", m, err)
+	}
+	if due := h.dispatchAll(); len(due) != 3 {
+		t.Errorf("%d handed out after a mail went out", len(due))
+	}
+}
+
+// TestResume: mended settings are tried at once, with all that waits.
+func TestResume(t *testing.T) {
+	t.Parallel()
+	h := newHouse(t)
+	h.invite(3)
+	due := h.dispatchAll()
+	h.must(h.PauseMail(h.ctx, "535 login refused", time.Hour, time.Hour))
+	for _, d := range due {
+		if _, err := h.ClaimInvitation(h.ctx, d, time.Minute, time.Hour); !errors.Is(err, storage.ErrMailPaused) {
+			t.Errorf("during the pause: %v", err)
+		}
+	}
+	h.must(h.SetEmailSettings(h.ctx, storage.EmailSettings{Host: "mail.example.com", Port: 587}, by))
+	if due := h.dispatchAll(); len(due) != 3 {
+		t.Errorf("%d handed out", len(due))
+	}
+}
+
+// TestRate lets time pass by moving what is stored, and counts what goes out.
+func TestRate(t *testing.T) {
+	t.Parallel()
+	h := newHouse(t)
+	for _, c := range []struct {
+		rate  float64
+		steps []float64 // seconds between the questions
+		want  []int
+	}{
+		{4, []float64{100, 0, .5, .05, 1, 9}, []int{4, 0, 2, 0, 4, 4}}, // never more than a second's worth
+		{1.5, []float64{100, .5, .2, .7, .7}, []int{1, 1, 0, 1, 1}},
+		{1, []float64{100, .5, .55, 1, 1}, []int{1, 0, 1, 1, 1}},
+		{.5, []float64{100, 1, 1.1, 2, 2, 1}, []int{1, 0, 1, 1, 1, 0}}, // one in two seconds, not in three
+		{.1, []float64{100, 9, 1.1, 10}, []int{1, 0, 1, 1}},
+		{0, []float64{0, 0}, []int{30, 30}}, // no limit but the window
+	} {
+		t.Run(fmt.Sprint(c.rate), func(t *testing.T) {
+			h := h.in(t)
+			h.invite(90)
+			var got []int
+			ahead := 0.0 // released_at, seconds from the present of the test
+			for _, step := range c.steps {
+				ahead -= step
+				h.exec(`UPDATE mail_state SET released_at = now() + make_interval(secs => $1)`, ahead)
+				due, err := h.DispatchInvitations(h.ctx, storage.Release{Limit: 30, Rate: c.rate, Again: time.Hour})
+				h.must(err)
+				got = append(got, len(due))
+				if len(due) > 0 { // due_at tells when that was, however slow the machine
+					ahead = one[float64](h, `
+						SELECT EXTRACT(EPOCH FROM released_at - (due_at - interval '1 hour'))::float8
+						  FROM mail_state, invitations WHERE user_id = $1`, due[0].UserID)
+				}
+			}
+			if !slices.Equal(got, c.want) {
+				t.Errorf("%v went out, want %v", got, c.want)
+			}
+		})
+	}
+}

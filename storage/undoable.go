@@ -1,0 +1,32 @@
+package storage
+
+import (
+	"context"
+
+	"github.com/google/uuid"
+)
+
+// Undoable is what an undo of an import would do now.
+type Undoable struct {
+	Remove int64 `db:"remove"` // users who have neither accepted nor been edited
+	Keep   int64 `db:"keep"`   // users who have, and stay
+}
+
+// UndoPreview counts what [Store.AskUndo] would lead to, and changes nothing.
+func (s *Store) UndoPreview(ctx context.Context, id uuid.UUID) (u Undoable, err error) {
+	defer translate(&err, "preview the undo of import %s", id)
+	err = s.db.GetContext(ctx, &u, `
+		SELECT count(*) FILTER (WHERE u.status = 'invited' AND u.edits = 0) AS remove,
+		       count(*) FILTER (WHERE u.status <> 'invited' OR u.edits > 0) AS keep
+		  FROM imports i JOIN users u ON u.id BETWEEN i.first_user_id AND i.last_user_id AND u.import_id = i.id
+		 WHERE i.id = $1`, id)
+	return u, err
+}
+
+// UndoState tells how far the undo of an import has come. [ErrNotFound] if none
+// was asked for.
+func (s *Store) UndoState(ctx context.Context, id uuid.UUID) (u Undo, err error) {
+	defer translate(&err, "read the undo of import %s", id)
+	err = s.db.GetContext(ctx, &u, `SELECT `+undoColumns+` FROM imports WHERE id = $1 AND undone_at IS NOT NULL`, id)
+	return u, err
+}

@@ -1,0 +1,238 @@
+package storage_test
+
+import (
+	"errors"
+	"slices"
+	"testing"
+	"time"
+
+	"github.com/google/go-cmp/cmp"
+	"github.com/google/go-cmp/cmp/cmpopts"
+	"github.com/google/uuid"
+
+	"rollcall/roster"
+	"rollcall/storage"
+)
+
+func TestCreateUser(t *testing.T) {
+	t.Parallel()
+	h := newHouse(t)
+	ann := storage.NewUser{Email: "Ann@Example.com", EmailKey: "ann@example.com", Name: "Ann", Role: roster.RoleAdmin}
+	id, err := h.CreateUser(h.ctx, ann, time.Hour, by)
+	h.must(err)
+	if u := h.user(id); u.Status != roster.Invited || u.Role != roster.RoleAdmin || u.ImportID != nil || u.Invitation.Status != roster.InvitationSent {
+		t.Errorf("%+v", u)
+	}
+	if _, err := h.CreateUser(h.ctx, ann, time.Hour, by); !errors.Is(err, storage.ErrAlreadyExists) {
+		t.Errorf("again: %v", err)
+	}
+	h.audited("user.create", id, 1)
+	if c, err := h.CredentialsOf(h.ctx, "ann@example.com"); err != nil || c.UserID != id || c.PasswordHash != "" || c.Status != roster.Invited {
+		t.Errorf("%+v, %v", c, err)
+	}
+	h.must(h.AcceptInvitation(h.ctx, id, 1, "old", ""))
+	h.must(h.SetPasswordHash(h.ctx, id, "not the old one", "new"))
+	if c, err := h.CredentialsOf(h.ctx, "ann@example.com"); err != nil || c.PasswordHash != "old" {
+		t.Errorf("%+v, %v", c, err)
+	}
+	h.must(h.SetPasswordHash(h.ctx, id, "old", "new"))
+	if c, err := h.CredentialsOf(h.ctx, "ann@example.com"); err != nil || c.PasswordHash != "new" {
+		t.Errorf("%+v, %v", c, err)
+	}
+	if _, err := h.CredentialsOf(h.ctx, "nobody@example.com"); !errors.Is(err, storage.ErrNotFound) {
+		t.Errorf("nobody: %v", err)
+	}
+	if _, err := h.User(h.ctx, uuid.New()); !errors.Is(err, storage.ErrNotFound) {
+		t.Errorf("nobody: %v", err)
+	}
+}
+
+func TestEnsureAdmin(t *testing.T) {
+	t.Parallel()
+	h := newHouse(t)
+	id := h.active("ann", roster.RoleUser)
+	h.exec(`UPDATE users SET status = 'disabled'`)
+	for _, hash := range []string{"a", "b"} {
+		h.must(h.EnsureAdmin(h.ctx, storage.NewUser{Email: "ann@example.com", EmailKey: "ann@example.com", Name: "x", PasswordHash: hash}))
+		c, err := h.CredentialsOf(h.ctx, "ann@example.com")
+		h.must(err)
+		if u := h.user(id); c.PasswordHash != hash || u.Role != roster.RoleAdmin || u.Status != roster.Active || u.Name != "ann" {
+			t.Errorf("%+v, %+v", c, u)
+		}
+	}
+}
+
+// people fills a house with users of all kinds; the last is the newest.
+func people(t *testing.T) (h *house, importID uuid.UUID) {
+	h = newHouse(t)
+	i, _ := h.imported(roster.Options{SendInvitations: true}, "carl", "Dora", "100%", "1000", "eve")
+	h.active("boss", roster.RoleAdmin)
+	h.exec(`UPDATE users SET department = 'Navy' WHERE name IN ('Dora', 'eve')`)
+	h.exec(`UPDATE users SET status = 'disabled' WHERE name = '1000'`)
+	h.exec(`UPDATE invitations SET status = 'sent', sent_at = now(), expires_at = now() + (CASE u.name WHEN 'carl' THEN 1 ELSE -1 END) * interval '1 hour'
+	          FROM users u WHERE u.id = user_id AND u.name IN ('carl', 'Dora')`)
+	return h, i.ID
+}
+
+func TestUsersAreFilteredAndPaged(t *testing.T) {
+	t.Parallel()
+	h, importID := people(t)
+	all := []string{"boss", "eve", "1000", "100%", "Dora", "carl"}
+	for name, c := range map[string]struct {
+		filter storage.UserFilter
+		want   []string
+	}{
+		"all":                   {storage.UserFilter{}, all},
+		"address":               {storage.UserFilter{EmailKey: "eve@example.com"}, []string{"eve"}},
+		"disabled":              {storage.UserFilter{Status: roster.Disabled}, []string{"1000"}},
+		"role":                  {storage.UserFilter{Role: roster.RoleAdmin}, []string{"boss"}},
+		"department":            {storage.UserFilter{Department: "Navy"}, []string{"eve", "Dora"}},
+		"department is exact":   {storage.UserFilter{Department: "navy"}, nil},
+		"pending":               {storage.UserFilter{Invitation: roster.InvitationPending}, []string{"eve", "1000", "100%"}},
+		"sent":                  {storage.UserFilter{Invitation: roster.InvitationSent}, []string{"carl"}},
+		"expired":               {storage.UserFilter{Invitation: roster.InvitationExpired}, []string{"Dora"}},
+		"import":                {storage.UserFilter{ImportID: importID}, all[1:]},
+		"part of the name":      {storage.UserFilter{Query: "DOR"}, []string{"Dora"}},
+		"part of the address":   {storage.UserFilter{Query: "eve@"}, []string{"eve"}},
+		"part of department":    {storage.UserFilter{Query: "nav"}, []string{"eve", "Dora"}},
+		"signs mean themselves": {storage.UserFilter{Query: "100%"}, []string{"100%"}},
+		"no wildcard":           {storage.UserFilter{Query: "_"}, nil},
+		"several":               {storage.UserFilter{Department: "Navy", Invitation: roster.InvitationPending, Role: roster.RoleUser}, []string{"eve"}},
+		"by name":               {storage.UserFilter{Order: storage.ByName}, []string{"100%", "1000", "boss", "carl", "Dora", "eve"}},
+		"by department, last":   {storage.UserFilter{Order: storage.ByDepartment, Reversed: true}, []string{"eve", "Dora", "boss", "1000", "100%", "carl"}},
+		"oldest first":          {storage.UserFilter{Reversed: true}, []string{"carl", "Dora", "100%", "1000", "eve", "boss"}},
+	} {
+		t.Run(name, func(t *testing.T) {
+			var names []string
+			f := c.filter
+			for f.Limit = 2; ; {
+				page, err := h.Users(h.ctx, f)
+				if err != nil {
+					t.Fatal(err)
+				}
+				for _, u := range page {
+					names, f.After = append(names, u.Name), u.ID
+				}
+				if len(page) < f.Limit {
+					break
+				}
+			}
+			if diff := cmp.Diff(c.want, names, cmpopts.EquateEmpty()); diff != "" {
+				t.Error(diff)
+			}
+			if n, err := h.CountUsers(h.ctx, c.filter); err != nil || n != int64(len(c.want)) {
+				t.Errorf("counted %d, %v", n, err)
+			}
+		})
+	}
+}
+
+func TestSessions(t *testing.T) {
+	t.Parallel()
+	h := newHouse(t)
+	ann := h.active("ann", roster.RoleAdmin)
+	const idle = time.Hour
+	for name, c := range map[string]struct {
+		change string
+		want   error
+	}{
+		"good":     {`UPDATE sessions SET last_seen_at = now() - interval '59 minutes'`, nil},
+		"idle":     {`UPDATE sessions SET last_seen_at = now() - interval '1 hour'`, storage.ErrNotFound},
+		"over":     {`UPDATE sessions SET expires_at = now()`, storage.ErrNotFound},
+		"disabled": {`UPDATE users SET status = 'disabled'`, storage.ErrNotFound},
+		"ended":    {`DELETE FROM sessions`, storage.ErrNotFound},
+	} {
+		h.exec(`UPDATE users SET status = 'active'`)
+		h.exec(`DELETE FROM sessions`)
+		h.must(h.CreateSession(h.ctx, hash(1), ann, 24*time.Hour, by))
+		h.exec(c.change)
+		u, err := h.SessionUser(h.ctx, hash(1), idle)
+		if !errors.Is(err, c.want) || err == nil && u.ID != ann {
+			t.Errorf("%s: %+v, %v", name, u, err)
+		}
+		if err == nil && one[bool](h, `SELECT last_seen_at < now() - interval '1 minute' FROM sessions`) {
+			t.Errorf("%s: not seen", name)
+		}
+	}
+	h.audited("session.create", ann, 5)
+	h.exec(`UPDATE users SET status = 'active'`)
+	h.exec(`DELETE FROM sessions`)
+	h.must(h.CreateSession(h.ctx, hash(2), ann, time.Hour, by))
+	h.must(h.CreateSession(h.ctx, hash(3), ann, -time.Hour, by))
+	h.must(h.EndSession(h.ctx, hash(9)))
+	h.must(h.ForgetSessions(h.ctx))
+	if _, err := h.SessionUser(h.ctx, hash(2), idle); err != nil || one[int](h, `SELECT count(*) FROM sessions`) != 1 {
+		t.Errorf("the wrong sessions were forgotten: %v", err)
+	}
+	h.must(h.EndSession(h.ctx, hash(2)))
+	if _, err := h.SessionUser(h.ctx, hash(2), idle); !errors.Is(err, storage.ErrNotFound) {
+		t.Errorf("signed out: %v", err)
+	}
+}
+
+func TestTokens(t *testing.T) {
+	t.Parallel()
+	h := newHouse(t)
+	forever, err := h.CreateToken(h.ctx, "hr", hash(1), []string{"imports", "imports:read"}, 0, by)
+	h.must(err)
+	short, err := h.CreateToken(h.ctx, "ci", hash(2), []string{"admin"}, time.Hour, by)
+	h.must(err)
+	if forever.ExpiresAt != nil || short.ExpiresAt == nil || forever.CreatedBy != "test" {
+		t.Errorf("%+v, %+v", forever, short)
+	}
+	if _, err := h.CreateToken(h.ctx, "x", hash(3), []string{"root"}, 0, by); err == nil {
+		t.Error("an unknown scope")
+	}
+	got, err := h.TokenByHash(h.ctx, hash(1))
+	h.must(err)
+	if got.ID != forever.ID || !slices.Equal(got.Scopes, []string{"imports", "imports:read"}) || got.LastUsedAt != nil {
+		t.Errorf("%+v", got)
+	}
+	used, err := h.TokenByHash(h.ctx, hash(1))
+	h.must(err)
+	again, err := h.TokenByHash(h.ctx, hash(1))
+	h.must(err)
+	if used.LastUsedAt == nil || !used.LastUsedAt.Equal(*again.LastUsedAt) {
+		t.Errorf("used at %v, then at %v: written more than once a minute", used.LastUsedAt, again.LastUsedAt)
+	}
+	h.exec(`UPDATE api_tokens SET expires_at = now() WHERE id = $1`, short.ID)
+	for range 2 {
+		h.must(h.RevokeToken(h.ctx, forever.ID, by))
+	}
+	if err := h.RevokeToken(h.ctx, uuid.New(), by); !errors.Is(err, storage.ErrNotFound) {
+		t.Errorf("revoking none: %v", err)
+	}
+	for n, name := range []string{"unknown", "revoked", "expired"} {
+		if _, err := h.TokenByHash(h.ctx, hash(byte(n))); !errors.Is(err, storage.ErrNotFound) {
+			t.Errorf("%s: %v", name, err)
+		}
+	}
+	all, err := h.Tokens(h.ctx)
+	h.must(err)
+	if len(all) != 2 || all[0].ID != short.ID || all[1].RevokedAt == nil {
+		t.Errorf("%+v", all)
+	}
+	h.audited("token.create", forever.ID, 1)
+	h.audited("token.revoke", forever.ID, 2)
+}
+
+func TestEmailSettings(t *testing.T) {
+	t.Parallel()
+	h := newHouse(t)
+	if e, err := h.EmailSettings(h.ctx); e != nil || err != nil {
+		t.Errorf("before any: %+v, %v", e, err)
+	}
+	for _, port := range []int{25, 587} {
+		want := storage.EmailSettings{Host: "mail.example.com", Port: port, Security: "starttls", User: "u", SealedPassword: "sealed", From: "a@example.com", Rate: 2.5}
+		h.must(h.SetEmailSettings(h.ctx, want, by))
+		got, err := h.EmailSettings(h.ctx)
+		h.must(err)
+		if diff := cmp.Diff(&want, got, cmpopts.IgnoreFields(want, "UpdatedBy", "UpdatedAt")); diff != "" || got.UpdatedBy != "test" || got.UpdatedAt.IsZero() {
+			t.Errorf("%+v %s", got, diff)
+		}
+	}
+	h.audited("settings.email", uuid.Nil, 2)
+	if n := one[int](h, `SELECT count(*) FROM audit_log WHERE detail::text LIKE '%sealed%'`); n != 0 {
+		t.Error("the log has the password")
+	}
+}
