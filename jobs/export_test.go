@@ -1,6 +1,15 @@
 package jobs
 
-import "rollcall/roster"
+import (
+	"rollcall/mail"
+	"rollcall/roster"
+)
 
 // OnRow has f called before each row is judged or imported.
 func (im *Importer) OnRow(f func(pass roster.Status, row int64)) { im.fault = f }
+
+// Connect has the pools made as cfg says, but for their size.
+func (p *Postman) Connect(cfg mail.PoolConfig) {
+	cfg.Size = p.pools.Size
+	p.pools = cfg
+}

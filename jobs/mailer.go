@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"log/slog"
 	"math/rand/v2"
+	"runtime/debug"
 	"strings"
 	"time"
 
@@ -23,6 +24,7 @@ type MailerConfig struct {
 	PublicURL string        // base of the link, without a trailing slash
 	TTL       time.Duration // life of a link
 	Lease     time.Duration // one attempt at most; default 5 min
+	Grace     time.Duration // what is left to an attempt when the worker is to stop; default 15 s
 	RetryMin  time.Duration // wait after the first temporary failure; doubles; default 30 s
 	RetryMax  time.Duration // at most; default 1 h
 	GiveUp    int           // temporary failures of one invitation before it fails; default 40, some 36 h
@@ -38,6 +40,7 @@ func (c *MailerConfig) fill() {
 	}
 	def(&c.TTL, 72*time.Hour)
 	def(&c.Lease, 5*time.Minute)
+	def(&c.Grace, 15*time.Second)
 	def(&c.RetryMin, 30*time.Second)
 	def(&c.RetryMax, time.Hour)
 	def(&c.PauseMin, 5*time.Second)
@@ -76,12 +79,11 @@ func (m *Mailer) Run(ctx context.Context) { m.recorder.run(ctx) }
 
 // Send claims one invitation, hands it to the mail server and records how that
 // went. An invitation that is out of date, or has to wait, is no error.
+//
+// An attempt that has begun when ctx ends has [MailerConfig.Grace] left: cut off
+// after the mail was handed over, it would have to be made again.
 func (m *Mailer) Send(ctx context.Context, d storage.DueInvitation) error {
-	// An attempt that has begun runs to its end: cut off after the mail was
-	// handed over, it would have to be made again.
-	ctx, cancel := context.WithTimeout(context.WithoutCancel(ctx), m.cfg.Lease-m.cfg.Lease/10)
-	defer cancel()
-	out, err := m.store.ClaimInvitation(ctx, d, m.cfg.Lease, m.cfg.TTL)
+	out, err := m.claim(ctx, d)
 	if errors.Is(err, storage.ErrNotClaimable) || errors.Is(err, storage.ErrMailPaused) {
 		return nil
 	}
@@ -89,29 +91,71 @@ func (m *Mailer) Send(ctx context.Context, d storage.DueInvitation) error {
 		return err
 	}
 	outcome, pause := m.outcome(out, m.attempt(ctx, out))
-	if pause != "" {
-		if err := m.store.PauseMail(ctx, pause, m.cfg.PauseMin, m.cfg.PauseMax); err != nil {
-			return err
-		}
+	// What is left of the lease; nobody else touches the invitation before.
+	ctx, cancel := lasting(ctx, m.cfg.Lease, settleGrace)
+	defer cancel()
+	if pause.reason != "" {
+		err = m.store.PauseMail(ctx, pause.reason, m.cfg.PauseMin, pause.most)
 	}
-	return m.recorder.record(ctx, outcome)
+	return errors.Join(err, m.recorder.record(ctx, outcome))
+}
+
+const (
+	claimTimeout = 10 * time.Second // a claim whose answer is not awaited holds until its lease is over
+	settleGrace  = 5 * time.Second  // for recording, when the worker is to stop
+)
+
+func (m *Mailer) claim(ctx context.Context, d storage.DueInvitation) (storage.Outgoing, error) {
+	ctx, cancel := context.WithTimeout(context.WithoutCancel(ctx), claimTimeout)
+	defer cancel()
+	return m.store.ClaimInvitation(ctx, d, m.cfg.Lease, m.cfg.TTL)
+}
+
+// lasting returns a context that outlives ctx by grace and ends after most at
+// the latest.
+func lasting(ctx context.Context, most, grace time.Duration) (context.Context, context.CancelFunc) {
+	longer, cancel := context.WithTimeout(context.WithoutCancel(ctx), most)
+	unhook := context.AfterFunc(ctx, func() {
+		end := time.AfterFunc(grace, cancel)
+		context.AfterFunc(longer, func() { end.Stop() })
+	})
+	return longer, func() { unhook(); cancel() }
 }
 
 // attempt renders and sends the mail. Every attempt of one generation has the
 // same Message-ID and the same link, so a mail that arrives twice is seen to be
 // one.
-func (m *Mailer) attempt(ctx context.Context, out storage.Outgoing) error {
-	from := m.postman.From()
+func (m *Mailer) attempt(ctx context.Context, out storage.Outgoing) (err error) {
+	ctx, cancel := lasting(ctx, m.cfg.Lease-m.cfg.Lease/10, m.cfg.Grace)
+	defer cancel()
+	defer func() {
+		if p := recover(); p != nil {
+			err = m.panicked(p)
+		}
+	}()
+	way, err := m.postman.route(ctx, out.SettingsAt)
+	if err != nil {
+		return err
+	}
+	if way.fault != nil {
+		return way.fault
+	}
 	message, err := mail.RenderInvitation(mail.Invitation{
-		Brand: m.cfg.Brand, From: from, To: out.Email, Name: out.Name,
+		Brand: m.cfg.Brand, From: way.from, To: out.Email, Name: out.Name,
 		Link:      m.cfg.PublicURL + "/invite/" + m.signer.InvitationToken(out.UserID, int(out.Generation)),
 		ExpiresAt: out.ExpiresAt,
-		MessageID: messageID(out, from),
+		MessageID: messageID(out, way.from),
 	})
 	if err != nil {
 		return err
 	}
-	return m.postman.Send(ctx, message)
+	return way.pool.Send(ctx, message)
+}
+
+// panicked logs where, not what, and puts it down to this one invitation.
+func (m *Mailer) panicked(p any) error {
+	m.log.Error("panic while sending an invitation", "type", fmt.Sprintf("%T", p), "stack", string(debug.Stack()))
+	return &mail.Failure{Class: mail.Temporary, Stage: mail.StageCompose, Err: errors.New("panic")}
 }
 
 // messageID is fixed by user and generation.
@@ -120,22 +164,26 @@ func messageID(out storage.Outgoing, from string) string {
 	return fmt.Sprintf("%s.%d@%s", out.UserID, out.Generation, domain)
 }
 
+// pause says that all sending is to stop, why, and for how long at most; the
+// zero pause that it is not.
+type pause struct {
+	reason string
+	most   time.Duration
+}
+
 // outcome decides what an attempt's error means for the invitation, and whether
-// all sending pauses and why.
-func (m *Mailer) outcome(out storage.Outgoing, err error) (o storage.Outcome, pause string) {
-	o = storage.Outcome{UserID: out.UserID, Dispatch: out.Dispatch, Status: roster.InvitationPending}
+// all sending pauses. A spared invitation is due again at once: what holds it
+// back is the pause, and others that have waited longer go first.
+func (m *Mailer) outcome(out storage.Outgoing, err error) (storage.Outcome, pause) {
+	o := storage.Outcome{UserID: out.UserID, Dispatch: out.Dispatch, Status: roster.InvitationPending}
 	var f *mail.Failure
 	switch {
 	case err == nil:
-		o.Status = roster.InvitationSent
 		m.meter.mails.WithLabelValues("sent").Inc()
-		return o, ""
+		o.Status = roster.InvitationSent
+		return o, pause{}
 	case !errors.As(err, &f):
-		// Ours: no server configured, or a link that cannot be made.
-		m.meter.mails.WithLabelValues("not_sendable").Inc()
-		m.log.Error("invitations cannot be sent", "error", err)
-		o.Spared, o.Wait, o.Error = true, m.cfg.PauseMin, err.Error()
-		return o, err.Error()
+		return m.ours(o, err)
 	}
 	m.meter.mails.WithLabelValues(f.Class.String()).Inc()
 	o.Error = words(f)
@@ -144,8 +192,8 @@ func (m *Mailer) outcome(out storage.Outgoing, err error) (o storage.Outcome, pa
 		o.Status = roster.InvitationFailed
 	case mail.ServerDown:
 		m.log.Warn("mail server is away or refuses us: sending pauses", "stage", f.Stage, "code", f.Code, "error", f.Error())
-		o.Spared, o.Wait = true, m.cfg.PauseMin
-		return o, o.Error
+		o.Spared = true
+		return o, pause{o.Error, m.cfg.PauseMax}
 	case mail.Canceled:
 		o.Spared = true
 	case mail.Unknown:
@@ -161,7 +209,21 @@ func (m *Mailer) outcome(out storage.Outgoing, err error) (o storage.Outcome, pa
 			o.Status = roster.InvitationFailed
 		}
 	}
-	return o, ""
+	return o, pause{}
+}
+
+// ours is the outcome of an attempt that never got as far as a mail server. The
+// pauses do not grow: to see whether a server is configured by now costs nothing.
+func (m *Mailer) ours(o storage.Outcome, err error) (storage.Outcome, pause) {
+	m.meter.mails.WithLabelValues("not_sendable").Inc()
+	m.log.Warn("invitations cannot be sent", "error", err)
+	o.Spared = true
+	if passing(err) { // the settings could not be read
+		o.Wait = m.cfg.PauseMin
+		return o, pause{}
+	}
+	o.Error = err.Error()
+	return o, pause{o.Error, m.cfg.PauseMin}
 }
 
 // words are what people are shown of a failure: the server's own where it spoke.
@@ -169,7 +231,10 @@ func words(f *mail.Failure) string {
 	if f.Reply == "" {
 		return f.Error()
 	}
-	return strings.TrimSpace(fmt.Sprintf("%d %s %s", f.Code, f.Enhanced, f.Reply))
+	if f.Enhanced == "" {
+		return fmt.Sprintf("%d %s", f.Code, f.Reply)
+	}
+	return fmt.Sprintf("%d %s %s", f.Code, f.Enhanced, f.Reply)
 }
 
 // backoff doubles with every attempt, give or take a fifth so that a thousand

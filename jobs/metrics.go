@@ -13,6 +13,7 @@ type Metrics struct {
 	claimsLost   prometheus.Counter
 	sweeps       *prometheus.CounterVec
 	mails        *prometheus.CounterVec
+	webhooks     *prometheus.CounterVec
 }
 
 // NewMetrics registers the metrics.
@@ -34,8 +35,11 @@ func NewMetrics(reg prometheus.Registerer) *Metrics {
 		mails: prometheus.NewCounterVec(prometheus.CounterOpts{
 			Name: "rollcall_mails_total", Help: "Attempts to send an invitation, by how they ended.",
 		}, []string{"outcome"}),
+		webhooks: prometheus.NewCounterVec(prometheus.CounterOpts{
+			Name: "rollcall_webhooks_total", Help: "Attempts to deliver a webhook, by how they ended.",
+		}, []string{"outcome"}),
 	}
-	reg.MustRegister(m.batchSeconds, m.rows, m.claimsLost, m.sweeps, m.mails)
+	reg.MustRegister(m.batchSeconds, m.rows, m.claimsLost, m.sweeps, m.mails, m.webhooks)
 	return m
 }
 

@@ -8,16 +8,11 @@ import (
 	"rollcall/storage"
 )
 
-// The window: how many mail tasks are in Redis at the most, so that its memory
-// does not grow with the import, and how often it is filled up.
+// How often the window is filled up, and how often while nothing is due.
 const (
-	windowSize  = 1000
 	windowEvery = 50 * time.Millisecond
-	windowIdle  = time.Second // while nothing is due
+	windowIdle  = time.Second
 )
-
-// redispatch is when an invitation whose task got lost comes due again.
-const redispatch = 20 * time.Second
 
 // outbox moves due invitations from PostgreSQL to Redis, a window at a time.
 type outbox struct {
@@ -26,10 +21,17 @@ type outbox struct {
 	postman *Postman
 	log     *slog.Logger
 	hint    chan struct{} // something may be due
+	window  int           // tasks waiting in Redis at most
+	again   time.Duration // when an invitation whose task got lost comes due again
+
+	busyUntil time.Time
 }
 
-func newOutbox(store *storage.Store, bell *Bell, postman *Postman, log *slog.Logger) *outbox {
-	return &outbox{store, bell, postman, log, make(chan struct{}, 1)}
+func newOutbox(store *storage.Store, bell *Bell, postman *Postman, log *slog.Logger, cfg WorkerConfig) *outbox {
+	return &outbox{
+		store: store, bell: bell, postman: postman, log: log,
+		hint: make(chan struct{}, 1), window: cfg.Window, again: cfg.Redispatch,
+	}
 }
 
 // wake makes run look at once. It never blocks.
@@ -43,9 +45,9 @@ func (o *outbox) wake() {
 func (o *outbox) run(ctx context.Context) {
 	for {
 		wait := windowIdle
-		if n, err := o.fill(ctx); err != nil && ctx.Err() == nil {
+		if err := o.fill(ctx); err != nil && ctx.Err() == nil {
 			o.log.Warn("invitations could not be dispatched", "error", err)
-		} else if n > 0 {
+		} else if time.Now().Before(o.busyUntil) {
 			wait = windowEvery
 		}
 		select {
@@ -57,34 +59,48 @@ func (o *outbox) run(ctx context.Context) {
 	}
 }
 
-// fill tops the window up and returns how many it added. Redis is asked first:
-// while it is away nothing is taken out of the database.
-func (o *outbox) fill(ctx context.Context) (int, error) {
+// fill tops the window up. Redis is asked first: while it is away nothing is
+// taken out of the database.
+func (o *outbox) fill(ctx context.Context) error {
 	ctx, cancel := context.WithTimeout(ctx, 10*time.Second)
 	defer cancel()
-	backlog, err := o.bell.mailBacklog()
+	backlog, err := o.bell.mailBacklog(ctx)
 	if err != nil {
-		return 0, err
+		return err
 	}
-	if err := o.postman.Refresh(ctx); err != nil && !isNoServer(err) {
-		return 0, err
+	rate, err := o.postman.refresh(ctx)
+	if err != nil {
+		return err
 	}
-	rate := o.postman.Rate()
-	window := windowSize
+	window := o.window
 	if rate > 0 {
 		window = min(window, max(1, int(rate))) // a second's worth: no burst when a worker comes back
 	}
 	if backlog >= window {
-		return 1, nil // look again soon
+		o.busy(rate)
+		return nil
 	}
-	due, err := o.store.DispatchInvitations(ctx, storage.Release{Limit: window - backlog, Rate: rate, Again: redispatch})
+	due, err := o.store.DispatchInvitations(ctx, storage.Release{Limit: window - backlog, Rate: rate, Again: o.again})
 	if err != nil {
-		return 0, err
+		return err
+	}
+	if len(due) > 0 {
+		o.busy(rate)
 	}
 	for _, d := range due {
 		if err := o.bell.ringInvitation(ctx, d); err != nil {
-			return len(due), err // those not rung come due again
+			return err // those not rung come due again
 		}
 	}
-	return len(due), nil
+	return nil
+}
+
+// busy has run look often, until well after the rate allows the next one: who
+// looks late sends less than the rate.
+func (o *outbox) busy(rate float64) {
+	wait := windowIdle
+	if rate > 0 {
+		wait += time.Duration(min(1/rate, time.Hour.Seconds()) * float64(time.Second))
+	}
+	o.busyUntil = time.Now().Add(wait)
 }

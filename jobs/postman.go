@@ -14,8 +14,10 @@ import (
 // ErrNoMailServer: neither SMTP_URL nor Settings > Email names a server.
 var ErrNoMailServer = errors.New("no mail server is configured: set SMTP_URL or Settings > Email")
 
-// settingsEvery is how old the settings a worker sends by may be.
-const settingsEvery = 5 * time.Second
+const (
+	settingsEvery   = 5 * time.Second  // how old the rate a worker dispatches by may be
+	settingsTimeout = 10 * time.Second // reading the settings at most
+)
 
 // opener opens what auth.Sealer sealed.
 type opener interface {
@@ -30,113 +32,138 @@ const PasswordContext = "settings.email.password"
 type Postman struct {
 	store  *storage.Store
 	sealer opener
-	size   int
+	pools  mail.PoolConfig
+	env    *mail.Server // from SMTP_URL; nil: none
+	from   string
+	rate   float64
 
-	mu      sync.Mutex
-	env     *mail.Server // from SMTP_URL; nil: none
-	envFrom string
-	envRate float64
+	fetching sync.Mutex     // one reads the settings for all who want them
+	retiring sync.WaitGroup // pools that were replaced
 
+	mu      sync.Mutex // never held while anything is waited for
+	present *route     // nil: not yet read
+	read    time.Time
+}
+
+// route is the way of mail by one version of the settings.
+type route struct {
+	changed time.Time // when Settings > Email last changed; zero: nobody set any
 	server  mail.Server
 	from    string
 	rate    float64
 	pool    *mail.Pool
-	fetched time.Time
+	fault   error // why nothing can be sent; pool is nil then
 }
 
 // NewPostman makes a Postman with size connections. env is what to use while
 // Settings > Email is empty, nil for nothing.
 func NewPostman(store *storage.Store, sealer opener, size int, env *mail.Server, from string, rate float64) *Postman {
-	return &Postman{store: store, sealer: sealer, size: size, env: env, envFrom: from, envRate: rate, from: from, rate: rate}
+	return &Postman{store: store, sealer: sealer, pools: mail.PoolConfig{Size: size}, env: env, from: from, rate: rate}
 }
 
-// From is the sender's address.
-func (p *Postman) From() string {
+// refresh reads the settings if that was some time ago, and returns how many
+// invitations may go out a second, 0 for no limit.
+func (p *Postman) refresh(ctx context.Context) (rate float64, err error) {
 	p.mu.Lock()
-	defer p.mu.Unlock()
-	return p.from
-}
-
-// Rate is how many invitations may go out a second, 0 for no limit.
-func (p *Postman) Rate() float64 {
-	p.mu.Lock()
-	defer p.mu.Unlock()
-	return p.rate
-}
-
-// Refresh looks whether the settings changed.
-func (p *Postman) Refresh(ctx context.Context) error {
-	_, err := p.current(ctx)
-	return err
-}
-
-// Send hands a message to the server of the present settings.
-func (p *Postman) Send(ctx context.Context, m mail.Message) error {
-	pool, err := p.current(ctx)
-	if err != nil {
-		return err
+	r, age := p.present, time.Since(p.read)
+	p.mu.Unlock()
+	if r == nil || age > settingsEvery {
+		if r, err = p.fetch(ctx); err != nil {
+			return 0, err
+		}
 	}
-	return pool.Send(ctx, m)
+	return r.rate, nil
 }
 
-// Close ends all connections.
-func (p *Postman) Close() {
-	p.mu.Lock()
-	defer p.mu.Unlock()
-	if p.pool != nil {
-		p.pool.Close()
-		p.pool = nil
+// route returns the way of mail by the settings of the time changed, which is
+// nil while nobody set any. The error says that they could not be read; that
+// they can be read but not used is the route's fault.
+func (p *Postman) route(ctx context.Context, changed *time.Time) (*route, error) {
+	if r := p.known(changed); r != nil {
+		return r, nil
 	}
-	p.fetched = time.Time{}
+	p.fetching.Lock()
+	defer p.fetching.Unlock()
+	if r := p.known(changed); r != nil {
+		return r, nil
+	}
+	return p.fetch(ctx)
 }
 
-func (p *Postman) current(ctx context.Context) (*mail.Pool, error) {
+func (p *Postman) known(changed *time.Time) *route {
 	p.mu.Lock()
 	defer p.mu.Unlock()
-	if p.pool != nil && time.Since(p.fetched) < settingsEvery {
-		return p.pool, nil
+	if p.present == nil || changed == nil != p.present.changed.IsZero() || changed != nil && !changed.Equal(p.present.changed) {
+		return nil
 	}
-	server, from, rate, err := p.settings(ctx)
+	return p.present
+}
+
+func (p *Postman) fetch(ctx context.Context) (*route, error) {
+	ctx, cancel := context.WithTimeout(ctx, settingsTimeout)
+	defer cancel()
+	s, err := p.store.EmailSettings(ctx)
 	if err != nil {
 		return nil, err
 	}
-	p.from, p.rate, p.fetched = from, rate, time.Now()
-	if p.pool != nil && server == p.server {
-		return p.pool, nil
+	r := &route{from: p.from, rate: p.rate}
+	if s != nil {
+		r.changed, r.rate = s.UpdatedAt, s.Rate
+		if s.From != "" {
+			r.from = s.From
+		}
 	}
-	pool, err := mail.NewPool(server, mail.PoolConfig{Size: p.size})
-	if err != nil {
-		return nil, fmt.Errorf("use the mail settings: %w", err)
-	}
-	if old := p.pool; old != nil {
-		go old.Close() // once the sends in flight are through
-	}
-	p.pool, p.server = pool, server
-	return pool, nil
+	r.server, r.fault = p.serverOf(s)
+	p.take(r)
+	return r, nil
 }
 
-func (p *Postman) settings(ctx context.Context) (server mail.Server, from string, rate float64, err error) {
-	s, err := p.store.EmailSettings(ctx)
-	if err != nil {
-		return server, "", 0, err
+// take makes r the present route, with the pool of the last one if that leads
+// to the same server.
+func (p *Postman) take(r *route) {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	old := p.present
+	p.present, p.read = r, time.Now()
+	if old != nil && old.pool != nil {
+		if r.fault == nil && r.server == old.server {
+			r.pool = old.pool
+			return
+		}
+		p.retiring.Go(old.pool.Close) // once the sends in flight are through
 	}
+	if r.fault == nil {
+		r.pool, r.fault = mail.NewPool(r.server, p.pools)
+	}
+}
+
+func (p *Postman) serverOf(s *storage.EmailSettings) (server mail.Server, err error) {
 	if s == nil {
 		if p.env == nil {
-			return server, "", 0, ErrNoMailServer
+			return server, ErrNoMailServer
 		}
-		return *p.env, p.envFrom, p.envRate, nil
+		return *p.env, nil
 	}
 	server = mail.Server{Host: s.Host, Port: s.Port, User: s.User}
 	if server.Security, err = mail.ParseSecurity(s.Security); err != nil {
-		return server, "", 0, fmt.Errorf("read mail settings: %w", err)
+		return server, fmt.Errorf("read mail settings: %w", err)
 	}
 	if s.SealedPassword != "" {
 		if server.Password, err = p.sealer.Open(s.SealedPassword, PasswordContext); err != nil {
-			return server, "", 0, fmt.Errorf("open the stored SMTP password: %w", err)
+			return server, fmt.Errorf("open the stored SMTP password: %w", err)
 		}
 	}
-	if from = s.From; from == "" {
-		from = p.envFrom
+	return server, nil
+}
+
+// Close ends all connections once the sends in flight are through.
+func (p *Postman) Close() {
+	p.mu.Lock()
+	last := p.present
+	p.present = nil
+	p.mu.Unlock()
+	if last != nil && last.pool != nil {
+		last.pool.Close()
 	}
-	return server, from, s.Rate, nil
+	p.retiring.Wait()
 }

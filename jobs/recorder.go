@@ -2,6 +2,8 @@ package jobs
 
 import (
 	"context"
+	"errors"
+	"slices"
 	"time"
 
 	"rollcall/storage"
@@ -14,26 +16,31 @@ type recorder struct {
 	in    chan entry
 }
 
+// entry is an outcome and who waits for it to be committed.
 type entry struct {
 	outcome storage.Outcome
+	waiting context.Context
 	done    chan<- error
 }
 
-// recordMost bounds one transaction.
-const recordMost = 500
-
-// recordTimeout bounds it in time.
-const recordTimeout = 10 * time.Second
+const (
+	recordMost    = 500                    // outcomes in one transaction
+	recordTimeout = 10 * time.Second       // one transaction
+	recordWait    = 50 * time.Millisecond  // before the first repetition; doubles
+	recordWaitMax = 500 * time.Millisecond // at most
+)
 
 func newRecorder(store *storage.Store) *recorder {
 	return &recorder{store: store, in: make(chan entry, recordMost)}
 }
 
-// record returns when the outcome is committed, or is known not to be.
+// record returns when the outcome is committed, or is known not to be. While
+// the database is away it is tried again until ctx ends: a mail whose sending
+// is not on record would be sent a second time.
 func (r *recorder) record(ctx context.Context, o storage.Outcome) error {
 	done := make(chan error, 1)
 	select {
-	case r.in <- entry{o, done}:
+	case r.in <- entry{o, ctx, done}:
 	case <-ctx.Done():
 		return ctx.Err()
 	}
@@ -50,7 +57,7 @@ func (r *recorder) run(ctx context.Context) {
 	for {
 		select {
 		case e := <-r.in:
-			r.commit(r.gather(e))
+			r.settle(ctx, r.gather(e))
 		case <-ctx.Done():
 			return
 		}
@@ -71,7 +78,41 @@ func (r *recorder) gather(first entry) []entry {
 	return entries
 }
 
-func (r *recorder) commit(entries []entry) {
+// settle commits the entries, as often as it takes while anybody waits.
+func (r *recorder) settle(ctx context.Context, entries []entry) {
+	for wait := recordWait; len(entries) > 0; wait = min(2*wait, recordWaitMax) {
+		err := r.commit(entries)
+		if err == nil || !passing(err) {
+			r.answer(entries, err)
+			return
+		}
+		select {
+		case <-time.After(wait):
+		case <-ctx.Done():
+			return
+		}
+		entries = slices.DeleteFunc(entries, func(e entry) bool { return e.waiting.Err() != nil })
+	}
+}
+
+// passing reports whether the database may well take the same later.
+func passing(err error) bool {
+	return errors.Is(err, storage.ErrUnavailable) || errors.Is(err, context.DeadlineExceeded)
+}
+
+// answer tells everybody. Where the database refuses them together, each is
+// committed alone, so that one at fault takes no other with it.
+func (r *recorder) answer(entries []entry, err error) {
+	for _, e := range entries {
+		if err != nil && len(entries) > 1 {
+			e.done <- r.commit([]entry{e})
+		} else {
+			e.done <- err
+		}
+	}
+}
+
+func (r *recorder) commit(entries []entry) error {
 	ctx, cancel := context.WithTimeout(context.Background(), recordTimeout)
 	defer cancel()
 	outcomes := make([]storage.Outcome, len(entries))
@@ -79,7 +120,8 @@ func (r *recorder) commit(entries []entry) {
 		outcomes[i] = e.outcome
 	}
 	err := r.store.RecordOutcomes(ctx, outcomes)
-	for _, e := range entries {
-		e.done <- err
+	if err != nil && ctx.Err() != nil {
+		return ctx.Err() // however the driver words it
 	}
+	return err
 }

@@ -4,34 +4,45 @@ import (
 	"context"
 	"errors"
 	"log/slog"
+	"sync"
 	"time"
 
 	"rollcall/storage"
 )
 
-// The sweeper's periods, each one tick over all workers.
 const (
-	sweepEvery  = 2 * time.Second
-	purgeEvery  = time.Minute
-	ringOverdue = 3 * time.Second // a task not taken up in this time may be lost
-	sweepMost   = 1000            // imports rung in one sweep
+	sweepMost = 1000            // imports rung in one sweep
+	undoMost  = 5 * time.Second // going on with undos in one sweep
 )
 
-// sweeper sets going again what got stuck, and clears away what is over.
+// sweeper sets going again what got stuck, and clears away what is over. Its
+// periods are one tick each over all workers.
 type sweeper struct {
 	store     *storage.Store
 	bell      *Bell
 	log       *slog.Logger
 	meter     *Metrics
+	every     time.Duration // between sweeps
+	overdue   time.Duration // a task not taken up in this time may be lost
+	purges    time.Duration // between purges
 	retention time.Duration
 }
 
+// run returns when ctx has ended. A long purge or undo is in no sweep's way.
 func (s *sweeper) run(ctx context.Context) {
-	tick := time.NewTicker(sweepEvery)
+	var all sync.WaitGroup
+	all.Go(func() { s.repeat(ctx, "imports", s.every, s.ringOverdue) })
+	all.Go(func() { s.repeat(ctx, "undo", s.every, s.undo) })
+	all.Go(func() { s.repeat(ctx, "purge", s.purges, s.purge) })
+	all.Go(func() { s.repeat(ctx, "deliveries", s.purges, s.purgeDeliveries) })
+	all.Wait()
+}
+
+func (s *sweeper) repeat(ctx context.Context, name string, period time.Duration, do func(context.Context) error) {
+	tick := time.NewTicker(period)
 	defer tick.Stop()
 	for {
-		s.once(ctx, "imports", sweepEvery, s.ringOverdue)
-		s.once(ctx, "purge", purgeEvery, s.purge)
+		s.once(ctx, name, period, do)
 		select {
 		case <-ctx.Done():
 			return
@@ -56,12 +67,12 @@ func (s *sweeper) once(ctx context.Context, name string, period time.Duration, d
 // ringOverdue rings for imports that have work, no worker, and no task waiting
 // in Redis.
 func (s *sweeper) ringOverdue(ctx context.Context) error {
-	overdue, err := s.store.OverdueImports(ctx, ringOverdue, sweepMost)
+	overdue, err := s.store.OverdueImports(ctx, s.overdue, sweepMost)
 	if err != nil {
 		return err
 	}
 	for _, o := range overdue {
-		waiting, err := s.bell.waiting(o)
+		waiting, err := s.bell.waiting(ctx, o)
 		if err != nil {
 			return err // Redis is away: the next sweep will find the same
 		}
@@ -84,6 +95,28 @@ func (s *sweeper) ringOverdue(ctx context.Context) error {
 	return nil
 }
 
+// undo goes on with undos that whoever asked for them did not wait for, each
+// import in its turn.
+func (s *sweeper) undo(ctx context.Context) error {
+	ids, err := s.store.Undoing(ctx)
+	if err != nil {
+		return err
+	}
+	for end := time.Now().Add(undoMost); len(ids) > 0 && time.Now().Before(end); {
+		u, err := s.store.UndoStep(ctx, ids[0])
+		if err != nil {
+			return err
+		}
+		if u.FinishedAt == nil {
+			ids = append(ids, ids[0])
+		} else {
+			s.log.Info("undo finished", "import_id", ids[0])
+		}
+		ids = ids[1:]
+	}
+	return nil
+}
+
 // purge takes what is older than retention, in steps too small to be in anyone's
 // way, until nothing is left or the time is up.
 func (s *sweeper) purge(ctx context.Context) error {
@@ -96,6 +129,16 @@ func (s *sweeper) purge(ctx context.Context) error {
 			return s.store.ForgetSessions(ctx)
 		}
 		s.meter.sweeps.WithLabelValues("purge").Inc()
+	}
+	return nil
+}
+
+// purgeDeliveries does the same to the log of webhooks.
+func (s *sweeper) purgeDeliveries(ctx context.Context) error {
+	for ctx.Err() == nil {
+		if done, err := s.store.PurgeDeliveries(ctx, s.retention); err != nil || done {
+			return err
+		}
 	}
 	return nil
 }

@@ -9,11 +9,11 @@ import (
 	"encoding/json"
 	"errors"
 	"fmt"
-	"slices"
 	"time"
 
 	"github.com/google/uuid"
 	"github.com/hibiken/asynq"
+	"github.com/redis/go-redis/v9"
 
 	"rollcall/storage"
 )
@@ -42,17 +42,21 @@ type payload struct {
 
 // Bell rings tasks into Redis.
 type Bell struct {
-	client    *asynq.Client
-	inspector *asynq.Inspector
+	redis  redis.UniversalClient
+	client *asynq.Client
 }
 
 // NewBell makes a Bell; it connects lazily.
-func NewBell(redis asynq.RedisConnOpt) *Bell {
-	return &Bell{client: asynq.NewClient(redis), inspector: asynq.NewInspector(redis)}
+func NewBell(options asynq.RedisConnOpt) *Bell {
+	client, ok := options.MakeRedisClient().(redis.UniversalClient)
+	if !ok {
+		panic(fmt.Sprintf("jobs: %T makes no Redis client", options))
+	}
+	return &Bell{client, asynq.NewClientFromRedisClient(client)}
 }
 
 // Close closes the connections.
-func (b *Bell) Close() error { return errors.Join(b.client.Close(), b.inspector.Close()) }
+func (b *Bell) Close() error { return b.redis.Close() }
 
 // Ping reports whether Redis answers.
 func (b *Bell) Ping() error { return b.client.Ping() }
@@ -90,29 +94,27 @@ func taskID(kind string, p payload) string {
 }
 
 // waiting reports whether the import's last task still waits for a worker.
-func (b *Bell) waiting(o storage.Overdue) (bool, error) {
-	info, err := b.inspector.GetTaskInfo(QueueImports, taskID(kindImport, payload{o.ID, o.Dispatch}))
-	if errors.Is(err, asynq.ErrTaskNotFound) || errors.Is(err, asynq.ErrQueueNotFound) {
-		return false, nil
-	}
-	if err != nil {
+func (b *Bell) waiting(ctx context.Context, o storage.Overdue) (bool, error) {
+	state, err := b.redis.HGet(ctx, taskKey(QueueImports, taskID(kindImport, payload{o.ID, o.Dispatch})), "state").Result()
+	if err != nil && !errors.Is(err, redis.Nil) {
 		return false, fmt.Errorf("look for task: %w", err)
 	}
-	return info.State == asynq.TaskStatePending || info.State == asynq.TaskStateScheduled, nil
+	return state == asynq.TaskStatePending.String(), nil
 }
 
-// mailBacklog is how many mail tasks are in Redis, waiting or running.
-func (b *Bell) mailBacklog() (int, error) {
-	queues, err := b.inspector.Queues()
-	if err != nil {
-		return 0, fmt.Errorf("list queues: %w", err)
-	}
-	if !slices.Contains(queues, QueueMail) {
-		return 0, nil // nothing was ever in it, or Redis was emptied
-	}
-	info, err := b.inspector.GetQueueInfo(QueueMail)
+// mailBacklog is how many mail tasks wait in Redis. Those in hand do not count:
+// there are only as many as connections, and those of a killed worker stay in
+// hand for a minute and more.
+func (b *Bell) mailBacklog(ctx context.Context) (int, error) {
+	n, err := b.redis.LLen(ctx, pendingKey(QueueMail)).Result()
 	if err != nil {
 		return 0, fmt.Errorf("look at mail queue: %w", err)
 	}
-	return info.Pending + info.Active, nil
+	return int(n), nil
 }
+
+// Where asynq keeps a task, and the list of those that wait. Its Inspector
+// would tell, but only for queues it finds in a set that a client writes to
+// once in its life: after a FLUSHALL it takes a full queue for none.
+func taskKey(queue, id string) string { return "asynq:{" + queue + "}:t:" + id }
+func pendingKey(queue string) string  { return "asynq:{" + queue + "}:pending" }

@@ -1,11 +1,13 @@
 package jobs
 
 import (
+	"cmp"
 	"context"
 	"encoding/json"
 	"errors"
 	"fmt"
 	"log/slog"
+	"runtime/debug"
 	"strings"
 	"sync"
 	"time"
@@ -15,14 +17,31 @@ import (
 	"rollcall/storage"
 )
 
-// WorkerConfig is what a worker needs to know.
+// WorkerConfig is what a worker needs to know. Zero values take the default.
 type WorkerConfig struct {
 	Redis       asynq.RedisConnOpt
 	Imports     int           // imports worked on at once; default 2
 	Connections int           // mails sent at once; default 4
-	Retention   time.Duration // how long uploads and row values are kept
-	// Drain is how long a stop may take; default 25 s.
-	Drain time.Duration
+	Retention   time.Duration // how long uploads and row values are kept; no default
+	Drain       time.Duration // how long a stop may take; default 25 s
+	Courier     *Courier      // delivers webhooks; nil: they wait
+
+	Window     int           // mail tasks waiting in Redis at most, so that its memory does not grow with an import; default 1,000
+	Redispatch time.Duration // an invitation whose task got lost comes due again after this; default 20 s
+	Sweep      time.Duration // between looks for imports nobody has in hand; default 2 s
+	Overdue    time.Duration // an import's task not taken up in this time may be lost; default 3 s
+	Purge      time.Duration // between purges; default 1 min
+}
+
+func (c *WorkerConfig) fill() {
+	c.Imports = cmp.Or(c.Imports, 2)
+	c.Connections = cmp.Or(c.Connections, 4)
+	c.Drain = cmp.Or(c.Drain, 25*time.Second)
+	c.Window = cmp.Or(c.Window, 1000)
+	c.Redispatch = cmp.Or(c.Redispatch, 20*time.Second)
+	c.Sweep = cmp.Or(c.Sweep, 2*time.Second)
+	c.Overdue = cmp.Or(c.Overdue, 3*time.Second)
+	c.Purge = cmp.Or(c.Purge, time.Minute)
 }
 
 // checkEvery is how often an idle worker looks into Redis: it is most of what
@@ -44,19 +63,14 @@ type Worker struct {
 
 // NewWorker makes a Worker.
 func NewWorker(store *storage.Store, bell *Bell, importer *Importer, mailer *Mailer, log *slog.Logger, meter *Metrics, cfg WorkerConfig) *Worker {
-	if cfg.Imports == 0 {
-		cfg.Imports = 2
-	}
-	if cfg.Connections == 0 {
-		cfg.Connections = 4
-	}
-	if cfg.Drain == 0 {
-		cfg.Drain = 25 * time.Second
-	}
+	cfg.fill()
 	return &Worker{
 		cfg: cfg, log: log, bell: bell, importer: importer, mailer: mailer,
-		outbox:  newOutbox(store, bell, mailer.postman, log),
-		sweeper: &sweeper{store: store, bell: bell, log: log, meter: meter, retention: cfg.Retention},
+		outbox: newOutbox(store, bell, mailer.postman, log, cfg),
+		sweeper: &sweeper{
+			store: store, bell: bell, log: log, meter: meter,
+			every: cfg.Sweep, overdue: cfg.Overdue, purges: cfg.Purge, retention: cfg.Retention,
+		},
 	}
 }
 
@@ -78,6 +92,9 @@ func (w *Worker) Run(ctx context.Context) error {
 	}
 	background.Go(func() { w.outbox.run(ctx) })
 	background.Go(func() { w.sweeper.run(ctx) })
+	if w.cfg.Courier != nil {
+		background.Go(func() { w.cfg.Courier.Run(ctx) })
+	}
 
 	<-ctx.Done()
 	w.log.Info("worker drains")
@@ -116,6 +133,11 @@ func (w *Worker) handler(stop context.Context, kind string, do func(context.Cont
 	return asynq.HandlerFunc(func(ctx context.Context, t *asynq.Task) error {
 		w.under.Add(1)
 		defer w.under.Done()
+		defer func() {
+			if p := recover(); p != nil { // asynq would keep the task for good
+				w.log.Error("panic in a task", "kind", kind, "type", fmt.Sprintf("%T", p), "stack", string(debug.Stack()))
+			}
+		}()
 		ctx, cancel := context.WithCancel(ctx)
 		defer cancel()
 		defer context.AfterFunc(stop, cancel)()
@@ -141,6 +163,9 @@ func (w *Worker) runImport(ctx context.Context, p payload) error {
 		w.outbox.wake()
 	}
 	if !rest.More {
+		if w.cfg.Courier != nil {
+			w.cfg.Courier.Wake() // the import may have ended
+		}
 		return err
 	}
 	// The rest goes to the back of the queue, so that others get their turn.
@@ -155,8 +180,6 @@ func (w *Worker) sendInvitation(ctx context.Context, p payload) error {
 	}
 	return w.mailer.Send(ctx, storage.DueInvitation{UserID: p.ID, Dispatch: int32(p.Dispatch)})
 }
-
-func isNoServer(err error) bool { return errors.Is(err, ErrNoMailServer) }
 
 // asynqLog passes asynq's own words on.
 type asynqLog struct{ log *slog.Logger }
