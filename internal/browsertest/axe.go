@@ -1,0 +1,37 @@
+package browsertest
+
+import (
+	"context"
+	_ "embed"
+	"testing"
+
+	"github.com/chromedp/chromedp"
+)
+
+// axe is axe-core 4.14.1 as published (MPL 2.0; see the licences beside it).
+//
+//go:embed axe/axe.min.js
+var axe string
+
+// findSerious lists what axe-core finds of impact serious or critical, one
+// string each.
+const findSerious = `axe.run(document, {resultTypes: ["violations"]}).then((found) => found.violations
+	.filter((v) => v.impact === "serious" || v.impact === "critical")
+	.map((v) => v.id + ": " + v.help + ": " + v.nodes.slice(0, 5).map((n) => n.html + " " + n.failureSummary).join("; ")))`
+
+// Accessible fails the test for every serious fault that axe-core finds on the
+// page of the tab; page is what the test calls it. Scripts must not be
+// switched off.
+func Accessible(ctx context.Context, t testing.TB, page string) {
+	t.Helper()
+	if _, err := chromedp.Run(ctx, chromedp.Evaluate[any](axe+";null")); err != nil {
+		t.Fatalf("browsertest: load axe-core: %v", err)
+	}
+	found, err := chromedp.Run(ctx, chromedp.Evaluate[[]string](findSerious, chromedp.EvalAwaitPromise))
+	if err != nil {
+		t.Fatalf("browsertest: run axe-core: %v", err)
+	}
+	for _, fault := range found {
+		t.Errorf("%s: %s", page, fault)
+	}
+}
