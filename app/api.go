@@ -8,6 +8,7 @@ import (
 	"log/slog"
 	"net"
 	"net/http"
+	"sync"
 	"time"
 
 	"github.com/gin-gonic/gin"
@@ -20,6 +21,7 @@ import (
 	"rollcall/report"
 	"rollcall/storage"
 	"rollcall/web"
+	"rollcall/webhook"
 )
 
 // Version is told by /healthz; the build sets it.
@@ -62,7 +64,7 @@ func ServeAPI(ctx context.Context, cfg config.Config, extras Extras, log *slog.L
 	bell := jobs.NewBell(redis)
 	defer bell.Close()
 	watcher := storage.NewWatcher(store, log)
-	handler, err := newHandler(ctx, cfg, store, watcher, bell, extras, log)
+	handler, site, err := newHandler(ctx, cfg, store, watcher, bell, extras, log)
 	if err != nil {
 		return err
 	}
@@ -78,20 +80,20 @@ func ServeAPI(ctx context.Context, cfg config.Config, extras Extras, log *slog.L
 	}
 	watching, stopWatching := context.WithCancel(context.WithoutCancel(ctx))
 	defer stopWatching()
-	watched := make(chan struct{})
-	go func() {
-		defer close(watched)
+	var beside sync.WaitGroup
+	beside.Go(func() {
 		if err := watcher.Run(watching); err != nil {
 			log.Error("nobody watches for changes: waits last their full time", "error", err)
 		}
-	}()
+	})
+	beside.Go(func() { site.Run(watching) })
 	log.Info("API listens", "address", listener.Addr().String())
 	if extras.OnListen != nil {
 		extras.OnListen(listener.Addr())
 	}
 	err = serve(ctx, newServer(handler, log), listener, log)
 	stopWatching()
-	<-watched
+	beside.Wait()
 	return err
 }
 
@@ -118,10 +120,22 @@ func serve(ctx context.Context, server *http.Server, listener net.Listener, log 
 }
 
 // newHandler puts the API and the pages into one router.
-func newHandler(ctx context.Context, cfg config.Config, store *storage.Store, watcher *storage.Watcher, bell *jobs.Bell, extras Extras, log *slog.Logger) (http.Handler, error) {
+func newHandler(ctx context.Context, cfg config.Config, store *storage.Store, watcher *storage.Watcher, bell *jobs.Bell, extras Extras, log *slog.Logger) (http.Handler, *web.Site, error) {
 	signer, err := newSigner(cfg)
 	if err != nil {
-		return nil, err
+		return nil, nil, err
+	}
+	sealer, err := auth.NewSealer(cfg.Secret.Reveal(), previous(cfg)...)
+	if err != nil {
+		return nil, nil, err
+	}
+	server, err := mailServer(cfg)
+	if err != nil {
+		return nil, nil, err
+	}
+	webhooks, err := webhook.ParseAddresses(cfg.WebhookAllowPrivate)
+	if err != nil {
+		return nil, nil, fmt.Errorf("ROLLCALL_WEBHOOK_ALLOW_PRIVATE: %w", err)
 	}
 	reports := report.New(store)
 	api, err := httpapi.New(httpapi.Deps{
@@ -131,21 +145,25 @@ func newHandler(ctx context.Context, cfg config.Config, store *storage.Store, wa
 		SchemaCheck: func(ctx context.Context) error { return migrations.Check(ctx, store.DB()) },
 		RedisPing:   func(context.Context) error { return bell.Ping() },
 		Stopping:    ctx.Done(),
+		Sealer:      sealer, WebhookAddresses: webhooks,
+		Mail: httpapi.MailDefaults{Server: server, From: cfg.MailFrom, Rate: cfg.MailRate, Brand: cfg.Brand},
 	})
 	if err != nil {
-		return nil, err
+		return nil, nil, err
 	}
 	pages := web.Deps{
 		Store: store, Watcher: watcher, Signer: signer, Hasher: auth.NewHasher(auth.HasherConfig{}),
 		Reports: reports, Bell: bell, Log: log,
 		Brand: cfg.Brand, PublicURL: cfg.PublicURL, InvitationTTL: cfg.InvitationTTL, MaxUploadBytes: cfg.MaxUploadBytes,
+		Stopping: ctx.Done(),
+		Sealer:   sealer, Mail: web.MailDefaults{Server: server, From: cfg.MailFrom},
 	}
 	if extras.Mailbox != nil {
 		pages.Mailbox = extras.Mailbox
 	}
 	site, err := web.New(pages)
 	if err != nil {
-		return nil, err
+		return nil, nil, err
 	}
 	engine := httpapi.NewEngine()
 	api.Register(engine)
@@ -158,5 +176,5 @@ func newHandler(ctx context.Context, cfg config.Config, store *storage.Store, wa
 		}
 		site.NotFound(c)
 	})
-	return engine, nil
+	return engine, site, nil
 }

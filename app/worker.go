@@ -11,6 +11,7 @@ import (
 	"rollcall/mail"
 	"rollcall/migrations"
 	"rollcall/storage"
+	"rollcall/webhook"
 )
 
 // importsAtOnce is how many imports one worker has in hand: one waits for
@@ -19,8 +20,8 @@ const importsAtOnce = 2
 
 // RunWorker works through imports and invitations until ctx ends, and drains.
 func RunWorker(ctx context.Context, cfg config.Config, log *slog.Logger) error {
-	// Connections: imports and their look-ups, one a mail, upkeep.
-	store, err := openStore(ctx, cfg, "rollcall-worker", 4*importsAtOnce+cfg.MailConcurrency+4, log)
+	// Connections: imports and their look-ups, one a mail, upkeep, webhooks.
+	store, err := openStore(ctx, cfg, "rollcall-worker", 4*importsAtOnce+cfg.MailConcurrency+6, log)
 	if err != nil {
 		return err
 	}
@@ -44,12 +45,30 @@ func RunWorker(ctx context.Context, cfg config.Config, log *slog.Logger) error {
 		return err
 	}
 	defer stopMetrics()
+	courier, err := newCourier(store, cfg, log, meter)
+	if err != nil {
+		return err
+	}
 	importer := jobs.NewImporter(store, log, meter, jobs.ImporterConfig{MaxRows: cfg.MaxRows})
 	worker := jobs.NewWorker(store, bell, importer, mailer, log, meter, jobs.WorkerConfig{
 		Redis: redis, Imports: importsAtOnce, Connections: cfg.MailConcurrency, Retention: cfg.Retention,
+		Courier: courier,
 	})
 	log.Info("worker runs")
 	return worker.Run(ctx)
+}
+
+func newCourier(store *storage.Store, cfg config.Config, log *slog.Logger, meter *jobs.Metrics) (*jobs.Courier, error) {
+	sealer, err := auth.NewSealer(cfg.Secret.Reveal(), previous(cfg)...)
+	if err != nil {
+		return nil, err
+	}
+	allowed, err := webhook.ParseAddresses(cfg.WebhookAllowPrivate)
+	if err != nil {
+		return nil, fmt.Errorf("ROLLCALL_WEBHOOK_ALLOW_PRIVATE: %w", err)
+	}
+	sender := webhook.NewSender(webhook.SenderConfig{Allowed: allowed, Agent: "Rollcall/" + Version})
+	return jobs.NewCourier(store, log, meter, sealer, sender, jobs.CourierConfig{}), nil
 }
 
 func newMailer(store *storage.Store, cfg config.Config, log *slog.Logger, meter *jobs.Metrics) (*jobs.Mailer, error) {
@@ -61,18 +80,27 @@ func newMailer(store *storage.Store, cfg config.Config, log *slog.Logger, meter 
 	if err != nil {
 		return nil, err
 	}
-	var server *mail.Server
-	if url := cfg.SMTPURL.Reveal(); url != "" {
-		parsed, err := mail.ParseURL(url)
-		if err != nil {
-			return nil, fmt.Errorf("SMTP_URL: %w", err)
-		}
-		server = &parsed
+	server, err := mailServer(cfg)
+	if err != nil {
+		return nil, err
 	}
 	postman := jobs.NewPostman(store, sealer, cfg.MailConcurrency, server, cfg.MailFrom, cfg.MailRate)
 	return jobs.NewMailer(store, log, meter, signer, postman, jobs.MailerConfig{
 		Brand: cfg.Brand, PublicURL: cfg.PublicURL, TTL: cfg.InvitationTTL,
 	}), nil
+}
+
+// mailServer is the server that SMTP_URL names, nil if it names none.
+func mailServer(cfg config.Config) (*mail.Server, error) {
+	url := cfg.SMTPURL.Reveal()
+	if url == "" {
+		return nil, nil
+	}
+	server, err := mail.ParseURL(url)
+	if err != nil {
+		return nil, fmt.Errorf("SMTP_URL: %w", err)
+	}
+	return &server, nil
 }
 
 func newSigner(cfg config.Config) (*auth.Signer, error) {

@@ -19,7 +19,9 @@ import (
 	"rollcall/auth"
 	"rollcall/httpapi/upload"
 	"rollcall/report"
+	"rollcall/roster"
 	"rollcall/storage"
+	"rollcall/webhook"
 )
 
 // bell tells the workers that an import waits for them.
@@ -68,6 +70,20 @@ type Deps struct {
 	// Uploads bounds the receiving of files. FileBytes is MaxUploadBytes,
 	// whatever it says. The zero value takes the defaults.
 	Uploads upload.Limits
+	// Events bounds the listening to events. The zero value takes the defaults.
+	Events Events
+	// Limits bounds how often a client may ask. The zero value takes the
+	// defaults.
+	Limits Limits
+
+	// WebhookAddresses are those that webhooks may go to beside the public
+	// Internet's.
+	WebhookAddresses webhook.Addresses
+
+	// Sealer encrypts the stored SMTP password and the secrets of webhooks.
+	Sealer *auth.Sealer
+	// Mail is what mail is sent by while Settings > Email is empty.
+	Mail MailDefaults
 }
 
 // API answers requests. It is safe for concurrent use.
@@ -77,6 +93,12 @@ type API struct {
 	receiver *upload.Receiver
 	types    string // beginning of the types of problems
 	ready    readiness
+
+	imports   *shared[uuid.UUID, *roster.Import]
+	views     *shared[uuid.UUID, importView]
+	tokens    *shared[[32]byte, storage.Token]
+	limits    limiters
+	listeners chan struct{} // one token for each
 
 	described *api.Description
 }
@@ -95,11 +117,19 @@ func New(d Deps) (*API, error) {
 		return nil, fmt.Errorf("make API: %w", err)
 	}
 	d.Uploads.FileBytes = d.MaxUploadBytes
-	return &API{
+	d.Events.fill()
+	d.Limits.fill()
+	a := &API{
 		Deps:      d,
 		described: described,
 		admin:     auth.HashToken(d.AdminToken),
 		receiver:  upload.NewReceiver(d.Store, d.Uploads),
 		types:     strings.TrimSuffix(d.PublicURL, "/") + "/docs#",
-	}, nil
+		imports:   newShared(d.Store.Import),
+		tokens:    newShared(d.Store.TokenByHash),
+		limits:    newLimiters(d.Limits),
+		listeners: make(chan struct{}, d.Events.Listeners),
+	}
+	a.views = newShared(a.readView)
+	return a, nil
 }

@@ -54,8 +54,8 @@ func (by caller) mayRead(i *roster.Import) error {
 	return storage.ErrNotFound
 }
 
-// mayChange returns nil if the caller may confirm or cancel the import, or send
-// its invitations again.
+// mayChange returns nil if the caller may confirm, cancel or undo the import, or
+// send its invitations again.
 func (by caller) mayChange(i *roster.Import) error {
 	if err := by.mayRead(i); err != nil {
 		return err
@@ -87,7 +87,7 @@ func (a *API) identify(r *http.Request) (caller, error) {
 	if err != nil {
 		return caller{}, invalidToken()
 	}
-	found, err := a.Store.TokenByHash(r.Context(), hash)
+	found, err := a.tokens.get(r.Context(), hash)
 	if errors.Is(err, storage.ErrNotFound) {
 		return caller{}, invalidToken()
 	}

@@ -3,6 +3,7 @@ package httpapi_test
 import (
 	"encoding/json"
 	"net/http"
+	"regexp"
 	"slices"
 	"strings"
 	"sync"
@@ -17,6 +18,9 @@ import (
 	"rollcall/httpapi/problem"
 	"rollcall/report"
 	"rollcall/roster"
+	"rollcall/storage"
+	"rollcall/webhook"
+	"rollcall/wire"
 )
 
 // contract is the API's description, made strict: a member that it does not
@@ -194,7 +198,7 @@ func TestEveryRouteIsDescribedAndEveryDescriptionHasARoute(t *testing.T) {
 	a.Register(engine)
 	registered := map[string]bool{}
 	for _, r := range engine.Routes() {
-		path := strings.ReplaceAll(r.Path, ":id", "{id}")
+		path := pathParameter.ReplaceAllString(r.Path, "{$1}")
 		if r.Method == http.MethodHead {
 			continue // GET stands for it
 		}
@@ -219,6 +223,9 @@ func TestEveryRouteIsDescribedAndEveryDescriptionHasARoute(t *testing.T) {
 		}
 	}
 }
+
+// pathParameter is how gin writes what the description has in braces.
+var pathParameter = regexp.MustCompile(`:(\w+)`)
 
 // consts are the values of a schema that lists them.
 func (c *contract) consts(schema string) (values []string) {
@@ -245,6 +252,9 @@ func TestDescribedCodesAreTheProgramsOwn(t *testing.T) {
 		"RowCode":          rows,
 		"FileCode":         files,
 		"ImportStatus":     texts(roster.Queued, roster.Checking, roster.Ready, roster.Importing, roster.Completed, roster.Canceled, roster.Failed),
+		"DeliveryStatus":   texts(storage.DeliveryPending, storage.DeliveryDelivered, storage.DeliveryFailed),
+		"DeliveryOutcome":  texts(webhook.OK, webhook.Gone, webhook.Refused, webhook.Redirected, webhook.TimedOut, webhook.Barred, webhook.NoName, webhook.BadTLS, webhook.NoAnswer, webhook.Unsent),
+		"EventType":        texts(wire.EventType(roster.Completed), wire.EventType(roster.Canceled), wire.EventType(roster.Failed)),
 		"UserStatus":       texts(roster.Invited, roster.Active, roster.Disabled),
 		"InvitationStatus": texts(roster.InvitationHeld, roster.InvitationPending, roster.InvitationSent, roster.InvitationFailed, roster.InvitationAccepted, roster.InvitationExpired, roster.InvitationRevoked),
 	} {

@@ -47,7 +47,7 @@ func TestOptions(t *testing.T) {
 		{name: "mapping of another column", query: `?mapping={"phone":"x"}`, blames: "mapping"},
 		{name: "mapping to nothing", query: `?mapping={"email":"+"}`, blames: "mapping"},
 		{name: "mapping two to one", query: `?mapping={"email":"x","name":"x"}`, blames: "mapping"},
-		{name: "no webhooks", query: "?webhook_url=https://example.com/hook", blames: "webhook_url"},
+		{name: "webhook to a machine's own", query: "?webhook_url=https://127.0.0.1/hook", blames: "webhook_url"},
 		{name: "twice in the query", query: "?dry_run=true&dry_run=true", blames: "dry_run"},
 		{name: "twice in the form", parts: []field{{name: "dry_run", value: "true"}, {name: "dry_run", value: "true"}}, blames: "dry_run"},
 		{name: "misspelt in the query", query: "?dryRun=true", blames: "dry_run"},
@@ -264,5 +264,22 @@ func TestLargeUploadsTakeTurns(t *testing.T) {
 	h.want(h.upload([]field{file("email,name\n")}), 202) // small ones need no turn
 	conn.Close()
 	for h.upload([]field{file(large)}).status != 202 { // until that is noticed
+	}
+}
+
+// TestNoFileChosenIsAMissingFile: browsers send a part without a name and
+// without a byte. An empty file that has a name is an empty file.
+func TestNoFileChosenIsAMissingFile(t *testing.T) {
+	t.Parallel()
+	h := newHouse(t, nil)
+	const head = "--x\r\nContent-Disposition: form-data; name=\"file\"; filename="
+	for name, code := range map[string]string{`""`: "missing_file", `"people.csv"`: "empty_file"} {
+		a := h.do(call{
+			method: "POST", path: importPath, header: http.Header{"Content-Type": {"multipart/form-data; boundary=x"}},
+			body: strings.NewReader(head + name + "\r\nContent-Type: application/octet-stream\r\n\r\n\r\n--x--\r\n"),
+		})
+		if p := as[problemBody](t, a); p.Code != code {
+			t.Errorf("filename=%s: %s, want %s", name, p.Code, code)
+		}
 	}
 }

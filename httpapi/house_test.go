@@ -183,7 +183,10 @@ func (h *house) do(c call) answer {
 }
 
 // try is do for answers that may break off.
-func (h *house) try(c call) (answer, error) {
+func (h *house) try(c call) (answer, error) { return h.over(http.DefaultTransport, c) }
+
+// over is try over connections of the test's own.
+func (h *house) over(transport http.RoundTripper, c call) (answer, error) {
 	req, err := http.NewRequestWithContext(h.Context(), c.method, h.url+c.path, c.body)
 	if err != nil {
 		return answer{}, err
@@ -198,7 +201,7 @@ func (h *house) try(c call) (answer, error) {
 	default:
 		req.Header.Set("Authorization", "Bearer "+c.token)
 	}
-	res, err := http.DefaultTransport.RoundTrip(req)
+	res, err := transport.RoundTrip(req)
 	if err != nil {
 		return answer{}, err
 	}

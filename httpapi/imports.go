@@ -81,7 +81,7 @@ func (a *API) showImport(c *gin.Context, by caller) error {
 		c.Writer.WriteHeaderNow()
 		return nil
 	}
-	view, err := a.viewWithErrors(c.Request.Context(), i)
+	view, err := a.views.get(c.Request.Context(), i.ID)
 	if err != nil {
 		return err
 	}
@@ -173,7 +173,7 @@ func (a *API) confirm(c *gin.Context, by caller) error {
 	}
 	a.ring(c, i.ID, dispatch)
 	i.Status, i.Options.DryRun = roster.Importing, false // what was committed, should it not be readable now
-	return a.answerStarted(c, i, parsePrefer(c.Request.Header), 0)
+	return a.answerStarted(c, i, nil, parsePrefer(c.Request.Header), 0)
 }
 
 // cancel is POST …/imports/{id}/cancel.
@@ -192,7 +192,7 @@ func (a *API) cancel(c *gin.Context, by caller) error {
 	if i, err = a.readImport(c.Request.Context(), i.ID); err != nil {
 		return err
 	}
-	return a.accepted(c, i)
+	return a.accepted(c, i, nil)
 }
 
 // resent says how many invitations will be sent afresh.

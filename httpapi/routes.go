@@ -20,6 +20,8 @@ type route struct {
 	// slow: the handler waits or streams and bounds its own steps. All others
 	// end after [ordinary].
 	slow bool
+	// limit bounds how often the caller may ask. Nil: no bound.
+	limit limit
 }
 
 // handler answers a request or returns why not.
@@ -39,12 +41,13 @@ const prefix = "/api/admin"
 // routes is all there is. GET stands for HEAD too.
 func (a *API) routes() []route {
 	return []route{
-		{method: "POST", path: prefix + "/users/import", scope: start, handle: a.startImport, slow: true},
+		{method: "POST", path: prefix + "/users/import", scope: start, handle: a.startImport, slow: true, limit: uploads},
 		{method: "GET", path: prefix + "/users/import/template.csv", scope: read, handle: a.template},
 		{method: "GET", path: prefix + "/users/import/errors", scope: read, handle: a.catalogue},
 
 		{method: "GET", path: prefix + "/users/imports", scope: read, handle: a.listImports},
-		{method: "GET", path: prefix + "/users/imports/:id", scope: read, handle: a.showImport, slow: true},
+		{method: "GET", path: prefix + "/users/imports/:id", scope: read, handle: a.showImport, slow: true, limit: polls},
+		{method: "GET", path: prefix + "/users/imports/:id/events", scope: read, handle: a.events, slow: true, limit: polls},
 		{method: "GET", path: prefix + "/users/imports/:id/errors", scope: read, handle: a.listErrors},
 		{method: "GET", path: prefix + "/users/imports/:id/errors.csv", scope: read, handle: a.errorReport, slow: true},
 		{method: "GET", path: prefix + "/users/imports/:id/results.csv", scope: read, handle: a.results, slow: true},
@@ -52,11 +55,24 @@ func (a *API) routes() []route {
 		{method: "GET", path: prefix + "/users/imports/:id/file", scope: read, handle: a.file, slow: true},
 		{method: "POST", path: prefix + "/users/imports/:id/confirm", scope: start, handle: a.confirm, slow: true},
 		{method: "POST", path: prefix + "/users/imports/:id/cancel", scope: start, handle: a.cancel},
+		{method: "POST", path: prefix + "/users/imports/:id/undo", scope: start, handle: a.undo, slow: true},
 		{method: "POST", path: prefix + "/users/imports/:id/invitations/resend", scope: start, handle: a.resendAll},
 
 		{method: "GET", path: prefix + "/users", scope: all, handle: a.listUsers},
 		{method: "GET", path: prefix + "/users/:id", scope: all, handle: a.showUser},
 		{method: "POST", path: prefix + "/users/:id/invitation", scope: all, handle: a.resendOne},
+
+		{method: "GET", path: prefix + "/settings/email", scope: all, handle: a.showEmail},
+		{method: "PUT", path: prefix + "/settings/email", scope: all, handle: a.setEmail},
+		{method: "POST", path: prefix + "/settings/email/test", scope: all, handle: a.testEmail, slow: true, limit: mailTests},
+
+		{method: "GET", path: prefix + "/webhooks", scope: start, handle: a.listWebhooks},
+		{method: "POST", path: prefix + "/webhooks", scope: start, handle: a.createWebhook},
+		{method: "GET", path: prefix + "/webhooks/:id", scope: start, handle: a.showWebhook},
+		{method: "DELETE", path: prefix + "/webhooks/:id", scope: start, handle: a.deleteWebhook},
+		{method: "POST", path: prefix + "/webhooks/:id/rotate", scope: start, handle: a.rotateWebhook},
+		{method: "GET", path: prefix + "/webhooks/:id/deliveries", scope: start, handle: a.listDeliveries},
+		{method: "POST", path: prefix + "/webhooks/:id/deliveries/:delivery/redeliver", scope: start, handle: a.redeliver},
 
 		{method: "GET", path: "/openapi.json", scope: open, handle: a.openAPIJSON},
 		{method: "GET", path: "/openapi.yaml", scope: open, handle: a.openAPIYAML},

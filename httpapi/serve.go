@@ -56,9 +56,12 @@ func (a *API) answer(c *gin.Context, rt route) error {
 	if rt.scope != open {
 		var err error
 		if by, err = a.identify(c.Request); err != nil {
-			return err
+			return a.unauthenticated(c, err)
 		}
 		if err := by.require(rt.scope); err != nil {
+			return err
+		}
+		if err := a.admit(c, rt.limit, by); err != nil {
 			return err
 		}
 	}

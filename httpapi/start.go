@@ -10,6 +10,7 @@ import (
 
 	"rollcall/httpapi/problem"
 	"rollcall/roster"
+	"rollcall/wire"
 )
 
 // ringing is how long an answer waits for the bell. With Redis away the sweeper
@@ -18,20 +19,25 @@ const ringing = 500 * time.Millisecond
 
 // startImport is POST /api/admin/users/import.
 func (a *API) startImport(c *gin.Context, by caller) error {
-	received, err := a.receiver.Receive(c.Writer, c.Request, by.entry())
+	if err := a.mayStart(c, by); err != nil {
+		return err
+	}
+	secret := sealedSecret{api: a}
+	received, err := a.receiver.Receive(c.Writer, c.Request, by.entry(), a.uploadWebhooks(&secret))
 	if err != nil {
 		return err
 	}
 	if received.Created {
 		a.ring(c, received.Import.ID, received.Dispatch)
 	}
-	return a.answerStarted(c, received.Import, parsePrefer(c.Request.Header), a.ImportWait)
+	return a.answerStarted(c, received.Import, secret.told(received.Webhook), parsePrefer(c.Request.Header), a.ImportWait)
 }
 
 // answerStarted waits for an import that is under way and answers with what has
 // become of it: the import itself if it is at rest, 202 if it is not, a problem
-// if its file cannot be used.
-func (a *API) answerStarted(c *gin.Context, i *roster.Import, prefer preference, otherwise time.Duration) error {
+// if its file cannot be used. The webhook is one that the request has made, nil
+// for none.
+func (a *API) answerStarted(c *gin.Context, i *roster.Import, hook *newWebhook, prefer preference, otherwise time.Duration) error {
 	wait := prefer.orElse(otherwise)
 	allowTime(c, wait+ordinary+answering)
 	if wait > 0 && !atRest(i) {
@@ -51,15 +57,16 @@ func (a *API) answerStarted(c *gin.Context, i *roster.Import, prefer preference,
 		if err != nil {
 			return err
 		}
+		view.Webhook = hook
 		return a.json(c, http.StatusOK, view)
 	}
-	return a.accepted(c, i)
+	return a.accepted(c, i, hook)
 }
 
 // accepted answers 202: what was asked for is committed and goes on.
-func (a *API) accepted(c *gin.Context, i *roster.Import) error {
+func (a *API) accepted(c *gin.Context, i *roster.Import, hook *newWebhook) error {
 	h := c.Writer.Header()
-	h.Set("Location", linksOf(i.ID).Self)
+	h.Set("Location", wire.LinksOf(i.ID).Self)
 	if !atRest(i) {
 		h.Set("Retry-After", retryAfter)
 	}
@@ -68,6 +75,7 @@ func (a *API) accepted(c *gin.Context, i *roster.Import) error {
 		view = viewOf(i) // the errors can be asked for later
 		view.Errors, view.ErrorsTruncated = &[]errorView{}, pointer(i.Failed > 0)
 	}
+	view.Webhook = hook
 	return a.json(c, http.StatusAccepted, view)
 }
 

@@ -2,12 +2,10 @@ package httpapi
 
 import (
 	"context"
-	"encoding/hex"
 	"time"
 
-	"github.com/google/uuid"
-
 	"rollcall/roster"
+	"rollcall/wire"
 )
 
 // shownErrors is how many errors stand in an import itself.
@@ -15,60 +13,17 @@ const shownErrors = 100
 
 // importView is an import as it is sent.
 type importView struct {
-	ID        uuid.UUID     `json:"id"`
-	Status    roster.Status `json:"status"`
-	DryRun    bool          `json:"dry_run"`
-	Filename  string        `json:"filename"`
-	SizeBytes int64         `json:"size_bytes"`
-	SHA256    string        `json:"sha256"`
-
-	Total       *int64 `json:"total"`
-	Checked     int64  `json:"checked"`
-	Valid       int64  `json:"valid"`
-	Processed   int64  `json:"processed"`
-	Imported    int64  `json:"imported"`
-	Updated     int64  `json:"updated"`
-	Failed      int64  `json:"failed"`
-	Unprocessed *int64 `json:"unprocessed,omitempty"` // of a canceled import
+	wire.Import
 
 	// Errors and ErrorsTruncated are nil, and absent, in lists.
 	Errors          *[]errorView `json:"errors,omitempty"`
 	ErrorsTruncated *bool        `json:"errors_truncated,omitempty"`
 
-	Warnings    []roster.Warning `json:"warnings"`
-	Admins      int64            `json:"admins"`
-	Invitations invitationCounts `json:"invitations"`
-	Failure     *roster.Failure  `json:"failure"`
-
-	CreatedBy  string     `json:"created_by"`
-	CreatedAt  time.Time  `json:"created_at"`
-	StartedAt  *time.Time `json:"started_at"`
-	FinishedAt *time.Time `json:"finished_at"`
-	Links      links      `json:"links"`
+	// Webhook is set in the answer whose request has made the webhook, and
+	// absent in all others: no other answer holds its secret.
+	Webhook *newWebhook `json:"webhook,omitempty"`
 
 	tag string // the ETag of this body
-}
-
-type invitationCounts struct {
-	Held     int64 `json:"held"`
-	Pending  int64 `json:"pending"`
-	Sent     int64 `json:"sent"`
-	Failed   int64 `json:"failed"`
-	Accepted int64 `json:"accepted"`
-}
-
-// links are absolute paths.
-type links struct {
-	Self       string `json:"self"`
-	Errors     string `json:"errors"`
-	ErrorsCSV  string `json:"errors_csv"`
-	ResultsCSV string `json:"results_csv"`
-	File       string `json:"file"`
-}
-
-func linksOf(id uuid.UUID) links {
-	self := prefix + "/users/imports/" + id.String()
-	return links{self, self + "/errors", self + "/errors.csv", self + "/results.csv", self + "/file"}
 }
 
 // errorView is a refused row. Email and Value are null once retention has taken
@@ -93,24 +48,7 @@ type alsoView struct {
 }
 
 // viewOf is an import without its errors.
-func viewOf(i *roster.Import) importView {
-	v := importView{
-		ID: i.ID, Status: i.Status, DryRun: i.Options.DryRun,
-		Filename: i.Filename, SizeBytes: i.Size, SHA256: hex.EncodeToString(i.SHA256[:]),
-		Total: i.Total, Checked: i.Checked, Valid: i.Valid, Processed: i.Processed,
-		Imported: i.Imported, Updated: i.Updated, Failed: i.Counts.Failed,
-		Warnings: i.Warnings, Admins: i.Admins, Invitations: invitationCounts(i.Invitations), Failure: i.Failure,
-		CreatedBy: i.CreatedBy.Label, CreatedAt: i.CreatedAt.UTC(), StartedAt: utc(i.StartedAt), FinishedAt: utc(i.FinishedAt),
-		Links: linksOf(i.ID), tag: etag(i),
-	}
-	if v.Warnings == nil {
-		v.Warnings = []roster.Warning{}
-	}
-	if i.Status == roster.Canceled {
-		v.Unprocessed = pointer(i.Unprocessed())
-	}
-	return v
-}
+func viewOf(i *roster.Import) importView { return importView{Import: wire.ImportOf(i), tag: etag(i)} }
 
 // settling bounds how often an import is read again because it moved while its
 // errors were read.

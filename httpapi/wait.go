@@ -35,11 +35,24 @@ func (a *API) await(ctx context.Context, id uuid.UUID, wait time.Duration, done 
 	}
 }
 
-// readImport is one step of a wait: bounded, whatever the request is.
+// readImport is one step of a wait. Thousands may wait for the same import: a
+// change of it is read once for all of them.
 func (a *API) readImport(ctx context.Context, id uuid.UUID) (*roster.Import, error) {
-	ctx, cancel := context.WithTimeout(ctx, ordinary)
-	defer cancel()
-	return a.Store.Import(ctx, id)
+	i, err := a.imports.get(ctx, id)
+	if err != nil {
+		return nil, err
+	}
+	own := *i
+	return &own, nil
+}
+
+// readView is an import with its first errors, read once for all who ask.
+func (a *API) readView(ctx context.Context, id uuid.UUID) (importView, error) {
+	i, err := a.Store.Import(ctx, id)
+	if err != nil {
+		return importView{}, err
+	}
+	return a.viewWithErrors(ctx, i)
 }
 
 // atRest tells whether nothing happens to an import unless someone asks for it.

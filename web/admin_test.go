@@ -4,9 +4,11 @@ import (
 	"bytes"
 	"fmt"
 	"io"
+	"maps"
 	"mime/multipart"
 	"net/http"
 	"net/url"
+	"slices"
 	"strings"
 	"testing"
 
@@ -39,7 +41,7 @@ func TestUsersList(t *testing.T) {
 	pages := 0
 	for path := "/admin/users"; path != ""; pages++ {
 		p := b.get(path).want(http.StatusOK)
-		for _, row := range p.find("tbody tr .under") {
+		for _, row := range p.find("tbody .mail-cell") {
 			seen[row.FirstChild.Data] = true
 		}
 		path = ""
@@ -87,19 +89,23 @@ func TestDryRunIsConfirmed(t *testing.T) {
 	location := at.header.Get("Location")
 	p := b.follow(at).want(http.StatusOK).
 		says(".state h2", "Checked: 19 rows can be imported").
-		says(".tiles dt", "Rows|Valid|Failed|Admins").says(".tiles dd", "21|19|2|1").
-		says(".state .warn", "1 row asks for the role admin: these people will be able to manage users.")
-	if got := len(p.find("[aria-labelledby=preview] tbody tr")); got != 10 {
+		says(".tiles dt", "Rows in the file|Will be imported|With errors|Become administrators").says(".tiles dd", "21|19|2|1").
+		says("#confirm .warn", "One row asks for the role admin. I know that these people will be able to manage users.").
+		says(".which a", "All rows 21|Errors only 2")
+	if got := len(p.find(".preview tbody tr")); got != 21 {
 		t.Errorf("%d rows of preview", got)
 	}
-	p.says("[aria-labelledby=refused] tbody code", "invalid_email|invalid_email")
+	p.says(".bad-row .bad-cell mark", "p9.example.com|p19.example.com")
+	b.get(location+"?show=errors").says(".preview tbody .num", "11|21")
+	b.get(location+"?row=20").says(".preview tbody .num", "20|21|22")
 	b.get("/admin/users?q=person").says(".empty h2", "No user matches")
 
-	form := p.find("form[action=" + location + "/confirm] button")
-	if len(form) != 1 || form[0].FirstChild.Data != "Import 19 rows" {
-		t.Fatal("nothing to confirm with")
-	}
-	b.follow(b.post(location+"/confirm")).says(".state h2", "19 users imported, 2 rows failed")
+	p.says("button[form=confirm]", "Import 19 users")
+	b.post(location+"/confirm", "admins", "2").want(http.StatusUnprocessableEntity).
+		says("[role=alert]", "Nothing was imported: tick the box that says how many people become administrators.")
+	b.get("/admin/users?q=person").says(".empty h2", "No user matches")
+	b.follow(b.post(location+"/confirm", "admins", "1", "send_invitations", "false")).
+		says("[aria-labelledby=invitations] button", "Send 19 invitations now").says(".state h2", "19 users imported, 2 rows failed")
 	b.post(location+"/confirm").want(http.StatusConflict).says("h1", "That is no longer possible")
 	b.get("/admin/users?q=boss%40").says("tbody .chip-admin", "Admin")
 }
@@ -117,7 +123,7 @@ func TestUploadOptions(t *testing.T) {
 	b := newHouse(t).admin()
 	b.follow(b.upload("a.csv", "email,name\na@example.com,Before\n", "send_invitations", "false")).
 		says("[aria-labelledby=invitations] .tiles dd", "1|0|0|0|0").
-		says("[aria-labelledby=invitations] button", "Send the invitations")
+		says("[aria-labelledby=invitations] button", "Send 1 invitation now")
 	b.follow(b.upload("a.csv", "email,name\na@example.com,After\n")).says(".state h2", "0 users imported, 1 row failed")
 	b.follow(b.upload("a.csv", "email,name\na@example.com,Zo\xeb\n", "on_duplicate", "update", "encoding", "windows-1252")).
 		says(".state h2", "0 users imported, 1 updated, 0 rows failed")
@@ -137,7 +143,7 @@ func TestUploadFormIsUnderstood(t *testing.T) {
 		t.Fatal("no form for a file")
 	}
 	var fields []string
-	for _, input := range p.find("form[enctype=multipart/form-data] input[checked]") {
+	for _, input := range append(p.find("form[data-upload] input[checked]"), p.find("form[data-upload] input[type=hidden]")...) {
 		fields = append(fields, attribute(input, "name"), attribute(input, "value"))
 	}
 	for _, choice := range p.find("form[enctype=multipart/form-data] select") {
@@ -212,10 +218,9 @@ func TestImportOfABadFile(t *testing.T) {
 	b := newHouse(t).admin()
 	p := b.follow(b.upload("a.csv", "mail,name\na@example.com,A\n")).want(http.StatusOK).
 		says(".state h2", "The file could not be imported")
-	if !strings.Contains(p.text(".state strong"), `The column "email" is missing.`) {
-		t.Errorf("the page says %q", p.text(".state"))
-	}
-	b.get("/admin/imports").says("tbody .chip", "Failed").says("tbody .strong", "a.csv")
+	p.says(".state strong", "Not every column that an import needs was found by its name.")
+	b.follow(b.upload("b.csv", "")).says(".state strong", "The file is empty.")
+	b.get("/admin/imports").says("tbody .chip", "Failed|Failed").says("tbody .strong", "b.csv|a.csv")
 }
 
 // TestImportThatWaits looks at an import before any worker does: the page loads
@@ -235,7 +240,7 @@ func TestImportThatWaits(t *testing.T) {
 	}
 	b.get(location+"/errors.csv").want(http.StatusConflict).says("h1", "Not there yet")
 	b.follow(b.post(location+"/cancel")).says(".state h2", "Canceled: 0 users imported").
-		says(".state p", "Nothing was written.|Upload another file")
+		says(".state p", "Nothing was written.")
 	b.post(location + "/cancel").want(http.StatusConflict)
 }
 
@@ -247,7 +252,7 @@ func TestProgress(t *testing.T) {
 	b := h.admin()
 	location := b.upload("people.csv", people(20)).header.Get("Location")
 	h.exec(`UPDATE imports SET status = 'checking', started_at = now(), checked = 1234, valid = 1200, failed = 34`)
-	b.get(location).says(".state h2", "Checking the file").says(".state .fine", "1,234 rows so far. This page updates itself. You can leave it; the work goes on.")
+	b.get(location).says(".state h2", "Checking the file").says(".state .fine", "1,234 rows so far|This page updates itself. You can leave it; the work goes on.")
 	h.exec(`UPDATE imports SET status = 'importing', total = 5000, checked = 5000, valid = 4900, failed = 100, processed = 2500, imported = 2450`)
 	p := b.get(location).says(".state h2", "Importing").says(".tiles dd", "5,000|2,450|100")
 	if bar := p.find("progress")[0]; attribute(bar, "max") != "5000" || attribute(bar, "value") != "2500" {
@@ -345,6 +350,7 @@ func TestEveryLinkLeadsSomewhere(t *testing.T) {
 	b.upload("dry.csv", people(80), "dry_run", "true")
 	b.upload("bad.csv", "x\n")
 	seen := map[string]bool{"/": true}
+	alike := map[string]int{} // links of one path with the same parameters
 	for todo := []string{"/"}; len(todo) > 0; {
 		path := todo[0]
 		todo = todo[1:]
@@ -360,8 +366,14 @@ func TestEveryLinkLeadsSomewhere(t *testing.T) {
 		}
 		for _, link := range append(p.find("a"), p.find("link")...) {
 			href, _, _ := strings.Cut(attribute(link, "href"), "#")
-			if href != "" && !seen[href] {
+			u, err := url.Parse(href)
+			if err != nil {
+				t.Fatal(err)
+			}
+			shape := u.Path + fmt.Sprint(slices.Sorted(maps.Keys(u.Query())), u.Query().Get("action"), u.Query().Get("sort"))
+			if href != "" && !seen[href] && alike[shape] < 3 {
 				seen[href] = true
+				alike[shape]++
 				todo = append(todo, href)
 			}
 		}

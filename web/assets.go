@@ -1,10 +1,12 @@
 package web
 
 import (
+	"bytes"
 	"crypto/sha256"
 	"embed"
 	"encoding/hex"
 	"fmt"
+	"io/fs"
 	"mime"
 	"net/http"
 	"path"
@@ -22,26 +24,43 @@ type asset struct {
 	content     []byte
 }
 
-type assets struct{ Stylesheet, Icon asset }
+type assets struct{ Stylesheet, Script, Icon asset }
 
+// loadAssets puts all stylesheets into one and all scripts into one: site.css
+// and site.js come first, the others in the order of their names.
 func loadAssets() (a assets, err error) {
-	if a.Stylesheet, err = loadAsset("assets/site.css"); err != nil {
+	if a.Stylesheet, err = bundle("assets/site.css", "assets/*.css"); err != nil {
 		return a, err
 	}
-	a.Icon, err = loadAsset("assets/icon.svg")
+	if a.Script, err = bundle("assets/site.js", "assets/*.js"); err != nil {
+		return a, err
+	}
+	a.Icon, err = bundle("assets/icon.svg", "assets/icon.svg")
 	return a, err
 }
 
-func loadAsset(name string) (asset, error) {
-	content, err := assetFiles.ReadFile(name)
+// bundle joins the files that match a pattern, the first one named ahead.
+func bundle(first, pattern string) (asset, error) {
+	names, err := fs.Glob(assetFiles, pattern)
 	if err != nil {
-		return asset{}, fmt.Errorf("load asset: %w", err)
+		return asset{}, fmt.Errorf("load assets: %w", err)
 	}
-	sum := sha256.Sum256(content)
+	var all bytes.Buffer
+	for i, name := range append([]string{first}, names...) {
+		if i > 0 && name == first {
+			continue
+		}
+		content, err := assetFiles.ReadFile(name)
+		if err != nil {
+			return asset{}, fmt.Errorf("load asset: %w", err)
+		}
+		all.Write(content)
+	}
+	sum := sha256.Sum256(all.Bytes())
 	return asset{
-		Path:        "/assets/" + hex.EncodeToString(sum[:8]) + path.Ext(name),
-		contentType: mime.TypeByExtension(path.Ext(name)),
-		content:     content,
+		Path:        "/assets/" + hex.EncodeToString(sum[:8]) + path.Ext(first),
+		contentType: mime.TypeByExtension(path.Ext(first)),
+		content:     all.Bytes(),
 	}, nil
 }
 

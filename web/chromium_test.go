@@ -1,10 +1,8 @@
-//go:build chromium
-
-// These tests drive the pages in a real Chromium with scripts switched off. They
-// need one installed: go test -tags chromium ./web. With ROLLCALL_SCREENSHOTS
-// naming a directory they leave a picture of every page there.
-
 package web_test
+
+// These tests drive the pages in a real Chromium; see package browsertest for
+// where there is none. With ROLLCALL_SCREENSHOTS naming a directory they leave a
+// picture of every page there.
 
 import (
 	"context"
@@ -20,6 +18,7 @@ import (
 	"github.com/chromedp/chromedp"
 
 	"rollcall/devstack"
+	"rollcall/internal/browsertest"
 	"rollcall/roster"
 	"rollcall/web"
 )
@@ -27,25 +26,23 @@ import (
 // chromium is a tab.
 type chromium struct {
 	*testing.T
-	ctx  context.Context
-	base string
+	ctx     context.Context
+	base    string
+	scripts bool // are switched on
 
 	mu       sync.Mutex
 	warnings []string // what the browser has complained about
 }
 
-func newChromium(t *testing.T, base string) *chromium {
+func newChromium(t *testing.T, base string, scripts bool) *chromium {
 	t.Helper()
-	// A root user, as in containers, has no sandbox.
-	options := append(chromedp.DefaultExecAllocatorOptions[:], chromedp.NoSandbox)
-	ctx, stop := chromedp.NewExecAllocator(context.Background(), options...)
-	ctx, closeTab := chromedp.NewContext(ctx)
-	t.Cleanup(func() { closeTab(); stop() })
-	c := &chromium{T: t, ctx: ctx, base: base}
-	c.do(chromedp.Navigate("about:blank"))
+	ctx := browsertest.New(t)
+	c := &chromium{T: t, ctx: ctx, base: base, scripts: scripts}
 	err := chromedp.Listen(ctx, func(event any) {
-		// Every status from 400 on is logged too, asked for or not.
-		if e, ok := event.(*log.EventEntryAdded); ok && !strings.HasPrefix(e.Entry.Text, "Failed to load resource: the server responded") {
+		// Every status from 400 on is logged too, asked for or not, and every
+		// autofocus that a form with an error has no use for.
+		if e, ok := event.(*log.EventEntryAdded); ok && !strings.HasPrefix(e.Entry.Text, "Failed to load resource: the server responded") &&
+			!strings.HasPrefix(e.Entry.Text, "Autofocus processing was blocked") {
 			c.mu.Lock()
 			defer c.mu.Unlock()
 			c.warnings = append(c.warnings, e.Entry.Text+" "+e.Entry.URL)
@@ -54,7 +51,7 @@ func newChromium(t *testing.T, base string) *chromium {
 	if err != nil {
 		t.Fatal(err)
 	}
-	c.do(command("Log.enable", nil), command("Emulation.setScriptExecutionDisabled", map[string]bool{"value": true}))
+	c.do(command("Log.enable", nil), command("Emulation.setScriptExecutionDisabled", map[string]bool{"value": !scripts}))
 	t.Cleanup(func() {
 		c.mu.Lock()
 		defer c.mu.Unlock()
@@ -104,8 +101,8 @@ func (c *chromium) reads(selector, want string) {
 	}
 }
 
-// look checks that the page fits every width, light and dark, and takes its
-// picture where wanted.
+// look checks that the page fits every width, light and dark, and is accessible,
+// and takes its picture where wanted.
 func (c *chromium) look(name string) {
 	c.Helper()
 	for _, width := range []int64{360, 768, 1200} {
@@ -115,6 +112,9 @@ func (c *chromium) look(name string) {
 			wide, err := chromedp.Run(c.ctx, chromedp.Evaluate[int64]("document.documentElement.scrollWidth"))
 			if err != nil || wide > width {
 				c.Errorf("%s is %d wide where %d is to be had (%v)", name, wide, width, err)
+			}
+			if c.scripts && width == 1200 {
+				browsertest.Accessible(c.ctx, c, name+", "+scheme)
 			}
 			dir := os.Getenv("ROLLCALL_SCREENSHOTS")
 			if dir == "" {
@@ -141,18 +141,19 @@ func (c *chromium) file(name, content string) string {
 }
 
 // TestInChromium goes the way of an invited person and then that of an
-// administrator, by host name and by address: cookies, the content policy and
-// the check of the origin all have to let them.
+// administrator, by host name and by address, without scripts and with them:
+// cookies, the content policy and the check of the origin all have to let them.
 func TestInChromium(t *testing.T) {
-	for _, host := range []string{"localhost", "127.0.0.1"} {
+	for host, scripts := range map[string]bool{"localhost": false, "127.0.0.1": true} {
 		t.Run(host, func(t *testing.T) {
+			t.Parallel()
 			box, err := devstack.StartMailbox(t.Context(), t.TempDir())
 			if err != nil {
 				t.Fatal(err)
 			}
 			t.Cleanup(func() { box.Stop() })
 			h := newHouse(t, func(d *web.Deps) { d.Mailbox = mails{box} })
-			c := newChromium(t, strings.Replace(h.url, "127.0.0.1", host, 1))
+			c := newChromium(t, strings.Replace(h.url, "127.0.0.1", host, 1), scripts)
 			acceptInChromium(h, c)
 			importInChromium(h, c)
 		})
@@ -191,10 +192,10 @@ func importInChromium(h *house, c *chromium) {
 	c.press(".empty .primary", "#file")
 	c.look("upload")
 	c.do(chromedp.SetUploadFiles(chromedp.CSS("#file"), []string{c.file("people.csv", people(120))}))
-	c.press("form[enctype] .primary", "form[action$='/confirm']")
+	c.press("form[enctype] .primary", "button[form=confirm]")
 	c.reads(".state h2", "Checked: 108 rows can be imported")
 	c.look("import-ready")
-	c.press("form[action$='/confirm'] button", ".state-completed")
+	c.press("button[form=confirm]", ".state-completed")
 	c.reads(".state h2", "108 users imported, 12 rows failed")
 	c.look("import-completed")
 	c.open("/admin/users")

@@ -77,6 +77,9 @@ var failures = []failure{
 	{err: context.DeadlineExceeded, status: http.StatusServiceUnavailable, retryAfter: "5", view: failureView{
 		Heading: "One moment, please",
 		Text:    "This took longer than it may. Try again in a few seconds."}},
+	{err: errCrowded, status: http.StatusServiceUnavailable, retryAfter: "5", view: failureView{
+		Heading: "One moment, please",
+		Text:    "Many pages follow imports right now. Try again in a few seconds."}},
 	{err: auth.ErrBusy, status: http.StatusServiceUnavailable, retryAfter: "5", view: failureView{
 		Heading: "One moment, please",
 		Text:    "Many people are signing in right now. Try again in a few seconds."}},

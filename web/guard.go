@@ -12,9 +12,9 @@ import (
 // requestIDHeader names the request in the answer and on error pages.
 const requestIDHeader = "X-Request-Id"
 
-// contentPolicy lets a page use our stylesheet and images and send its forms to
+// contentPolicy lets a page use our stylesheet, script and images and talk to
 // us, and nothing else.
-const contentPolicy = "default-src 'none'; style-src 'self'; img-src 'self' data:; form-action 'self'; frame-ancestors 'none'; base-uri 'none'"
+const contentPolicy = "default-src 'none'; script-src 'self'; connect-src 'self'; style-src 'self'; img-src 'self' data:; form-action 'self'; frame-ancestors 'none'; base-uri 'none'"
 
 // identify gives the request an id unless the server around has done so.
 func (s *Site) identify(c *gin.Context) {

@@ -19,12 +19,20 @@ type importsView struct {
 
 func (v importsView) frame() frame {
 	f := frame{Template: "imports", Title: "Imports", Section: sectionImports}
-	for _, i := range v.Imports {
-		if i.Status.Working() {
-			f.Refresh = 5
-		}
+	if v.Live() {
+		f.Refresh = 5
 	}
 	return f
+}
+
+// Live reports whether anything on the list is about to change.
+func (v importsView) Live() bool {
+	for _, i := range v.Imports {
+		if moving(i) {
+			return true
+		}
+	}
+	return false
 }
 
 // listImports shows a page of imports. Parameter: after, the id of the last
@@ -58,22 +66,6 @@ func importID(c *gin.Context) (uuid.UUID, error) {
 
 func importPath(id uuid.UUID) string { return "/admin/imports/" + id.String() }
 
-// confirmImport turns a dry run into the real thing.
-func (s *Site) confirmImport(c *gin.Context, admin *roster.User) error {
-	id, err := importID(c)
-	if err != nil {
-		return err
-	}
-	dispatch, err := s.Store.ConfirmImport(c.Request.Context(), id, entry(c, admin))
-	if err != nil {
-		return err
-	}
-	s.ring(c, id, dispatch)
-	s.awaitWork(c.Request.Context(), id)
-	seeOther(c, importPath(id))
-	return nil
-}
-
 // cancelImport stops an import where it stands.
 func (s *Site) cancelImport(c *gin.Context, admin *roster.User) error {
 	id, err := importID(c)
@@ -97,6 +89,6 @@ func (s *Site) resendInvitations(c *gin.Context, admin *roster.User) error {
 	if _, err := s.Store.ResendInvitations(c.Request.Context(), id, entry(c, admin)); err != nil {
 		return err
 	}
-	seeOther(c, importPath(id))
+	seeOther(c, importPath(id)+"#invitations")
 	return nil
 }

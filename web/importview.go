@@ -1,37 +1,31 @@
 package web
 
 import (
+	"errors"
 	"net/http"
-	"strconv"
+	"time"
 
 	"github.com/gin-gonic/gin"
 
-	"rollcall/report"
 	"rollcall/roster"
 	"rollcall/storage"
 )
 
-// How many rows an import's page shows at a time.
-const (
-	shownRefusals = 25
-	shownPreview  = 10
-)
+// shownBounces is how many failed invitations an import's page shows.
+const shownBounces = 20
 
-// importView shows one import.
+// importView shows one import that is being worked on or has ended.
 type importView struct {
 	*roster.Import
-	Refusals []roster.Refusal // of this page, in row order
-	First    string           // path of the first page of refusals, "" if this is it
-	Next     string           // path of the next page, "" on the last
-	Preview  []previewRow     // the first rows, while the import waits to be confirmed
-	Mail     storage.MailState
-}
+	Errors  refusalsView
+	Kin     storage.Kin
+	Mail    storage.MailState
+	Bounces []*roster.User // the newest whose invitation failed
+	Undo    *storage.Undo  // nil if none was asked for
 
-// previewRow is a row of the file and what will happen to it.
-type previewRow struct {
-	Row                           int64
-	Name, Email, Role, Department string
-	Verdict                       report.Verdict
+	linkLife time.Duration // of an invitation
+	maxBytes int64         // of a mended report
+	now      time.Time
 }
 
 func (v importView) frame() frame {
@@ -39,11 +33,19 @@ func (v importView) frame() frame {
 	switch {
 	case v.Status.Working():
 		f.Refresh = 2
-	case v.Invitations.Pending > 0:
+	case v.Live():
 		f.Refresh = 5
 	}
 	return f
 }
+
+// moving reports whether an import changes without anybody asking for it.
+func moving(i *roster.Import) bool {
+	return i.Status.Working() || i.Status.Ended() && i.Invitations.Pending > 0
+}
+
+// Live reports whether the page follows the import.
+func (v importView) Live() bool { return moving(v.Import) }
 
 // Headline says in a few words where the import stands.
 func (v importView) Headline() string {
@@ -52,19 +54,12 @@ func (v importView) Headline() string {
 		return "Waiting for its turn"
 	case roster.Checking:
 		return "Checking the file"
-	case roster.Ready:
-		if v.Valid == 0 {
-			return "Checked: no row can be imported"
-		}
-		return "Checked: " + counted(v.Valid, "row", "rows") + " can be imported"
 	case roster.Importing:
 		return "Importing"
-	case roster.Completed:
-		return v.written() + ", " + counted(v.Failed, "row", "rows") + " failed"
 	case roster.Canceled:
 		return "Canceled: " + v.written()
 	}
-	return "The file could not be imported"
+	return v.written() + ", " + counted(v.Failed, "row", "rows") + " failed"
 }
 
 // written says how many users the import has made or changed.
@@ -76,41 +71,37 @@ func (v importView) written() string {
 	return text
 }
 
-// Done and All are how far the work under way has come; All is 0 while that is
-// not known.
-func (v importView) Done() int64 {
-	if v.Status == roster.Importing {
-		return v.Processed
+// Done is how far the work under way has come.
+func (v importView) Done() int64 { return done(v.Import) }
+
+// All is what Done leads to, 0 while that is not known.
+func (v importView) All() int64 { return all(v.Import) }
+
+func done(i *roster.Import) int64 {
+	if i.Status == roster.Importing {
+		return i.Processed
 	}
-	return v.Checked
+	return i.Checked
 }
 
-// All is what Done leads to.
-func (v importView) All() int64 {
-	if v.Total == nil {
+func all(i *roster.Import) int64 {
+	if i.Total == nil {
 		return 0
 	}
-	return *v.Total
+	return *i.Total
 }
 
 // Read reports whether the file has been read to its end at least once.
 func (v importView) Read() bool { return v.Total != nil }
 
-// CanConfirm reports whether there is something to import on request.
-func (v importView) CanConfirm() bool { return v.Status == roster.Ready && v.Valid > 0 }
-
-// CanCancel reports whether the import has not ended.
-func (v importView) CanCancel() bool { return !v.Status.Ended() }
-
 // HasReport reports whether there are refused rows to download.
-func (v importView) HasReport() bool {
-	return !v.Purged() && v.Failed > 0 && (v.Status.Ended() || v.Status == roster.Ready)
-}
+func (v importView) HasReport() bool { return !v.Purged() && v.Failed > 0 && v.Status.Ended() }
 
 // HasResults reports whether rows have met their end.
-func (v importView) HasResults() bool {
-	return !v.Purged() && (v.Status == roster.Completed || v.Status == roster.Canceled)
-}
+func (v importView) HasResults() bool { return !v.Purged() && v.Status.Ended() }
+
+// Mended is the form for the mended error report.
+func (v importView) Mended() uploadView { return uploadView{Mends: v.Import, MaxBytes: v.maxBytes} }
 
 // Invited is how many invitations there are.
 func (v importView) Invited() int64 {
@@ -118,70 +109,74 @@ func (v importView) Invited() int64 {
 	return n.Held + n.Pending + n.Sent + n.Failed + n.Accepted
 }
 
-// CanResend reports whether invitations wait for somebody to ask for them.
-func (v importView) CanResend() bool {
-	return v.Status.Ended() && v.Invitations.Held+v.Invitations.Failed > 0
+// Resend is what the button says that sends fresh links, "" if nobody needs one.
+func (v importView) Resend() string {
+	n := v.Invitations
+	switch {
+	case !v.Status.Ended():
+	case n.Held > 0:
+		return "Send " + counted(n.Held, "invitation", "invitations") + " now"
+	case n.Failed+n.Pending > 0:
+		return "Send " + counted(n.Failed+n.Pending, "invitation", "invitations") + " again"
+	case n.Sent > 0 && v.now.Sub(*v.FinishedAt) > v.linkLife:
+		return "Send fresh links where they have expired"
+	}
+	return ""
 }
 
-// showImport shows one import. Parameter: after, the last refused row of the
-// page before.
+// HasUsers reports whether users whom the import created are there to be shown.
+func (v importView) HasUsers() bool { return v.Imported > 0 && (v.Undo == nil || v.Undo.Kept > 0) }
+
+// CanUndo reports whether there are users to remove.
+func (v importView) CanUndo() bool { return v.Status.Ended() && v.Imported > 0 && v.Undo == nil }
+
+// showImport shows one import: the preview of what it will do, why its file
+// could not be used, or how it goes.
 func (s *Site) showImport(c *gin.Context, admin *roster.User) error {
 	id, err := importID(c)
 	if err != nil {
 		return err
 	}
-	ctx := c.Request.Context()
-	i, err := s.Store.Import(ctx, id)
+	i, err := s.Store.Import(c.Request.Context(), id)
 	if err != nil {
 		return err
 	}
-	v := importView{Import: i}
-	after, _ := strconv.ParseInt(c.Query("after"), 10, 64)
-	if err := s.addRefusals(c, &v, after); err != nil {
+	switch i.Status {
+	case roster.Ready:
+		return s.showPreview(c, http.StatusOK, admin, i, "")
+	case roster.Failed:
+		return s.showUnusable(c, http.StatusOK, admin, i, "")
+	}
+	return s.showProgress(c, admin, i)
+}
+
+// showProgress shows an import that is being worked on or has ended. Parameters:
+// those of readRefusals.
+func (s *Site) showProgress(c *gin.Context, admin *roster.User, i *roster.Import) (err error) {
+	ctx := c.Request.Context()
+	v := importView{Import: i, linkLife: s.InvitationTTL, maxBytes: s.MaxUploadBytes, now: time.Now()}
+	if v.Kin, err = s.Store.ImportKin(ctx, i.ID); err != nil {
 		return err
 	}
-	if i.Status == roster.Ready && after == 0 {
-		if err := s.addPreview(c, &v); err != nil {
-			return err
-		}
+	if v.Errors, err = s.readRefusals(c, i); err != nil {
+		return err
 	}
-	if v.Invitations.Pending > 0 {
+	if i.Invitations.Pending > 0 {
 		if v.Mail, err = s.Store.MailState(ctx); err != nil {
 			return err
 		}
 	}
+	if i.Invitations.Failed > 0 {
+		bounced := storage.UserFilter{ImportID: i.ID, Invitation: roster.InvitationFailed, Limit: shownBounces}
+		if v.Bounces, err = s.Store.Users(ctx, bounced); err != nil {
+			return err
+		}
+	}
+	undo, err := s.Store.UndoState(ctx, i.ID)
+	if err == nil {
+		v.Undo = &undo
+	} else if !errors.Is(err, storage.ErrNotFound) {
+		return err
+	}
 	return s.show(c, http.StatusOK, admin, v)
-}
-
-// addRefusals adds the page of refused rows behind row after.
-func (s *Site) addRefusals(c *gin.Context, v *importView, after int64) error {
-	refusals, err := s.Store.Refusals(c.Request.Context(), v.ID, after, shownRefusals+1)
-	if err != nil {
-		return err
-	}
-	v.Refusals = refusals
-	if after > 0 {
-		v.First = importPath(v.ID)
-	}
-	if len(refusals) > shownRefusals {
-		v.Refusals = refusals[:shownRefusals]
-		last := v.Refusals[shownRefusals-1].Row
-		v.Next = pathWith(importPath(v.ID), "after", strconv.FormatInt(last, 10)) + "#refused"
-	}
-	return nil
-}
-
-// addPreview adds the first rows of the file.
-func (s *Site) addPreview(c *gin.Context, v *importView) error {
-	rows, _, err := s.Reports.Rows(c.Request.Context(), v.ID, 0, shownPreview, false)
-	if err != nil {
-		return err
-	}
-	for _, r := range rows {
-		v.Preview = append(v.Preview, previewRow{
-			Row: r.Row, Verdict: r.Verdict, Name: r.Values[roster.ColumnName], Email: r.Values[roster.ColumnEmail],
-			Role: r.Values[roster.ColumnRole], Department: r.Values[roster.ColumnDepartment],
-		})
-	}
-	return nil
 }

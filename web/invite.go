@@ -35,18 +35,22 @@ type deadLinkView struct {
 	Heading string
 	Text    string
 	SignIn  bool // there is an account to sign in to
+	Forgot  bool // one can ask for a new link oneself
 }
 
 func (v deadLinkView) frame() frame { return frame{Template: "deadlink", Title: v.Heading} }
 
 var errUnknownLink = errors.New("link unknown")
 
-// deadLinks are the ways in which a set-password link does not work.
-var deadLinks = []struct {
+// deadLink is one way in which a link does not work.
+type deadLink struct {
 	err    error
 	status int
 	view   deadLinkView
-}{
+}
+
+// deadLinks are the ways in which a set-password link does not work.
+var deadLinks = []deadLink{
 	{storage.ErrLinkUsed, http.StatusGone, deadLinkView{
 		Heading: "This link has been used", SignIn: true,
 		Text: "The password for this account is set, and the link works only once. Sign in with that password. If it was not you who set it, tell your administrator at once."}},
@@ -88,7 +92,7 @@ func (s *Site) showInvitation(c *gin.Context) error {
 	c.Header("Referrer-Policy", "no-referrer") // the address of this page is a secret
 	i, err := s.invitee(c)
 	if err != nil {
-		return s.showDeadLink(c, err)
+		return s.showDead(c, err, deadLinks)
 	}
 	return s.show(c, http.StatusOK, nil, s.inviteForm(i, nil))
 }
@@ -102,10 +106,10 @@ func (s *Site) acceptInvitation(c *gin.Context) error {
 	// Asked before the password is hashed, which is costly.
 	i, err := s.invitee(c)
 	if err != nil {
-		return s.showDeadLink(c, err)
+		return s.showDead(c, err, deadLinks)
 	}
 	password := form.Get("password")
-	if complaints := s.complaints(i, password, form["password_again"]); len(complaints) > 0 {
+	if complaints := s.complaints(i.Name, i.Email, password, form["password_again"]); len(complaints) > 0 {
 		return s.show(c, http.StatusUnprocessableEntity, nil, s.inviteForm(i, complaints))
 	}
 	ctx := c.Request.Context()
@@ -114,18 +118,18 @@ func (s *Site) acceptInvitation(c *gin.Context) error {
 		return err
 	}
 	if err := s.Store.AcceptInvitation(ctx, i.UserID, i.generation, hash, c.ClientIP()); err != nil {
-		return s.showDeadLink(c, err)
+		return s.showDead(c, err, deadLinks)
 	}
 	return s.show(c, http.StatusOK, nil, acceptedView{Brand: s.Brand, Name: i.Name, Email: i.Email})
 }
 
 // complaints says what speaks against a password. again is what stood in the
 // field below it, empty if the form had none.
-func (s *Site) complaints(i invitation, password string, again []string) (complaints []string) {
+func (s *Site) complaints(name, email, password string, again []string) (complaints []string) {
 	if password == "" {
 		return []string{"Choose a password."}
 	}
-	for _, c := range auth.CheckPassword(password, auth.PasswordContext{Brand: s.Brand, Name: i.Name, Email: i.Email}) {
+	for _, c := range auth.CheckPassword(password, auth.PasswordContext{Brand: s.Brand, Name: name, Email: email}) {
 		complaints = append(complaints, c.Message)
 	}
 	if len(again) > 0 && again[0] != password {
@@ -141,10 +145,10 @@ func (s *Site) inviteForm(i invitation, complaints []string) inviteView {
 	}
 }
 
-// showDeadLink answers with the page for a link that does not work; other
-// errors it returns.
-func (s *Site) showDeadLink(c *gin.Context, err error) error {
-	for _, dead := range deadLinks {
+// showDead answers with the page for a link that does not work, by the table
+// given; other errors it returns.
+func (s *Site) showDead(c *gin.Context, err error, table []deadLink) error {
+	for _, dead := range table {
 		if errors.Is(err, dead.err) {
 			return s.show(c, dead.status, nil, dead.view)
 		}

@@ -29,7 +29,7 @@ func (p page) want(status int) page {
 // .class and [name=value], with spaces for descent.
 func (p page) find(selector string) []*html.Node {
 	p.Helper()
-	root, err := html.Parse(strings.NewReader(p.body))
+	root, err := html.ParseWithOptions(strings.NewReader(p.body), html.ParseOptionEnableScripting(false))
 	if err != nil {
 		p.Fatal(err)
 	}

@@ -16,3 +16,18 @@ func pathWith(path string, parameters ...string) string {
 	}
 	return path + "?" + query.Encode()
 }
+
+// pathPlus adds parameters to a path that may have some, given as name, value,
+// name, value; a name may come again.
+func pathPlus(path string, parameters ...string) string {
+	u, err := url.Parse(path)
+	if err != nil {
+		return path
+	}
+	query := u.Query()
+	for i := 0; i+1 < len(parameters); i += 2 {
+		query.Add(parameters[i], parameters[i+1])
+	}
+	u.RawQuery = query.Encode()
+	return u.RequestURI()
+}

@@ -17,7 +17,10 @@ import (
 //go:embed templates
 var templateFiles embed.FS
 
-const layoutFile = "templates/layout.html"
+const (
+	layoutFile = "templates/layout.html"
+	partFiles  = "templates/parts/*.html" // what several pages have in them
+)
 
 // view is the content of one page: a struct of its own with all its template
 // shows.
@@ -35,10 +38,12 @@ type frame struct {
 type section string
 
 const (
-	sectionUsers   section = "users"
-	sectionImports section = "imports"
-	sectionUpload  section = "upload"
-	sectionMail    section = "mail"
+	sectionUsers    section = "users"
+	sectionImports  section = "imports"
+	sectionUpload   section = "upload"
+	sectionSettings section = "settings"
+	sectionAudit    section = "audit"
+	sectionMail     section = "mail"
 )
 
 // shell is what the layout shows: a view in its frame.
@@ -46,17 +51,21 @@ type shell struct {
 	frame
 	Brand      string
 	Stylesheet string
+	Script     string
 	Icon       string
 	User       *roster.User // who is signed in, nil for nobody
 	HasMailbox bool
 	View       view
 }
 
+// Plain reports whether the navigation shows only what everybody may see.
+func (s shell) Plain() bool { return s.User != nil && s.User.Role != roster.RoleAdmin }
+
 // templates are the parsed pages by the name of their file.
 type templates map[string]*template.Template
 
 func loadTemplates() (templates, error) {
-	layout, err := template.New(path.Base(layoutFile)).Funcs(wording).ParseFS(templateFiles, layoutFile)
+	layout, err := template.New(path.Base(layoutFile)).Funcs(wording).ParseFS(templateFiles, layoutFile, partFiles)
 	if err != nil {
 		return nil, fmt.Errorf("load templates: %w", err)
 	}
@@ -91,7 +100,7 @@ func (s *Site) show(c *gin.Context, status int, user *roster.User, v view) error
 	}
 	var body bytes.Buffer
 	if err := page.Execute(&body, shell{
-		frame: frame, Brand: s.Brand, Stylesheet: s.assets.Stylesheet.Path, Icon: s.assets.Icon.Path,
+		frame: frame, Brand: s.Brand, Stylesheet: s.assets.Stylesheet.Path, Script: s.assets.Script.Path, Icon: s.assets.Icon.Path,
 		User: user, HasMailbox: s.Mailbox != nil, View: v,
 	}); err != nil {
 		return fmt.Errorf("render page %s: %w", frame.Template, err)

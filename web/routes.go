@@ -18,27 +18,49 @@ const pageTimeout = 10 * time.Second
 func (s *Site) Register(r gin.IRouter) {
 	open := routes{r.Group("", s.identify, s.harden)}
 	open.get(s.assets.Stylesheet.Path, s.page(s.assets.Stylesheet.serve))
+	open.get(s.assets.Script.Path, s.page(s.assets.Script.serve))
 	open.get(s.assets.Icon.Path, s.page(s.assets.Icon.serve))
 	// No cookie is involved, and a browser under no-referrer sends "Origin:
 	// null", which the check of the origin would refuse over plain HTTP.
 	open.get("/invite/:token", s.page(s.showInvitation))
 	open.POST("/invite/:token", s.page(s.acceptInvitation))
+	open.get("/reset/:token", s.page(s.showReset))
+	open.POST("/reset/:token", s.page(s.resetPassword))
 
 	own := routes{r.Group("", s.identify, s.harden, s.fromHere)}
 	own.get("/", s.page(s.home))
 	own.get("/signin", s.page(s.showSignIn))
 	own.POST("/signin", s.page(s.signIn))
 	own.POST("/signout", s.page(s.signOut))
+	own.get("/forgot", s.page(s.showForgot))
+	own.POST("/forgot", s.page(s.forgot))
 
-	own.get(landing, s.admin(s.listUsers))
+	own.get(landing, s.signedInOnly(s.listUsers))
+	own.get("/admin/users/export.csv", s.adminStream(s.exportUsers))
+	own.get("/admin/users/change", s.admin(s.showChange))
+	own.POST("/admin/users/change", s.admin(s.changeUsers))
+	own.get("/admin/settings/email", s.admin(s.showEmailSettings))
+	own.POST("/admin/settings/email", s.admin(s.saveEmailSettings))
+	own.POST("/admin/settings/email/test", s.adminStream(s.testEmailSettings))
+	own.get("/admin/settings/tokens", s.admin(s.showTokens))
+	own.POST("/admin/settings/tokens", s.admin(s.createToken))
+	own.POST("/admin/settings/tokens/:id/revoke", s.admin(s.revokeToken))
+	own.get("/admin/audit", s.admin(s.showAudit))
 	own.get("/admin/users/import", s.admin(s.showUpload))
 	own.POST("/admin/users/import", s.adminStream(s.upload))
+	own.get("/admin/imports/:id/mended", s.admin(s.showMended))
+	own.POST("/admin/imports/:id/mended", s.adminStream(s.uploadMended))
 	own.get("/admin/users/import/template.csv", s.admin(s.downloadTemplate))
 	own.get("/admin/imports", s.admin(s.listImports))
 	own.get("/admin/imports/:id", s.admin(s.showImport))
+	own.get("/admin/imports/:id/progress", s.admin(s.showCounts))
+	own.GET("/admin/imports/:id/events", s.adminStream(s.streamImport))
+	own.POST("/admin/imports/:id/again", s.adminStream(s.importAgain))
 	own.POST("/admin/imports/:id/confirm", s.admin(s.confirmImport))
 	own.POST("/admin/imports/:id/cancel", s.admin(s.cancelImport))
 	own.POST("/admin/imports/:id/resend", s.admin(s.resendInvitations))
+	own.get("/admin/imports/:id/undo", s.admin(s.showUndo))
+	own.POST("/admin/imports/:id/undo", s.admin(s.undoImport))
 	own.get("/admin/imports/:id/errors.csv", s.adminStream(s.downloadErrors))
 	own.get("/admin/imports/:id/results.csv", s.adminStream(s.downloadResults))
 
@@ -83,6 +105,26 @@ func (s *Site) admin(h adminHandler) gin.HandlerFunc {
 // adminStream is admin for what takes as long as a file takes to travel.
 func (s *Site) adminStream(h adminHandler) gin.HandlerFunc {
 	return func(c *gin.Context) { s.serveAdmin(c, h) }
+}
+
+// signedInOnly serves a handler to whoever is signed in, within pageTimeout. What
+// others may not see is for the handler to leave out.
+func (s *Site) signedInOnly(h func(c *gin.Context, user *roster.User) error) gin.HandlerFunc {
+	return func(c *gin.Context) {
+		defer bound(c, pageTimeout)()
+		defer s.recover(c)
+		user, err := s.signedIn(c)
+		switch {
+		case err != nil:
+		case user == nil:
+			err = errSignedOut
+		default:
+			err = h(c, user)
+		}
+		if err != nil {
+			s.fail(c, user, err)
+		}
+	}
 }
 
 func (s *Site) serveAdmin(c *gin.Context, h adminHandler) {

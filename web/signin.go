@@ -4,9 +4,12 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"math"
 	"net/http"
 	"net/url"
+	"strconv"
 	"strings"
+	"time"
 
 	"github.com/gin-gonic/gin"
 	"github.com/google/uuid"
@@ -24,16 +27,18 @@ const maxForm = 64 << 10
 
 // signInView is the sign-in form.
 type signInView struct {
-	Email   string // as typed before
-	Next    string // where to go then, "" for the landing page
-	Refused bool   // the last try was refused
-	Left    bool   // one has just signed out
+	Email   string        // as typed before
+	Next    string        // where to go then, "" for the landing page
+	Refused bool          // the last try was refused
+	Left    bool          // one has just signed out
+	Changed bool          // one has just set a new password
+	Wait    time.Duration // too many tries: the next one after this; 0: now
 }
 
 func (signInView) frame() frame { return frame{Template: "signin", Title: "Sign in"} }
 
 func (s *Site) showSignIn(c *gin.Context) error {
-	return s.show(c, http.StatusOK, nil, signInView{Next: ownPath(c.Query("next")), Left: c.Query("left") != ""})
+	return s.show(c, http.StatusOK, nil, signInView{Next: ownPath(c.Query("next")), Left: c.Query("left") != "", Changed: c.Query("changed") != ""})
 }
 
 func (s *Site) signIn(c *gin.Context) error {
@@ -42,8 +47,17 @@ func (s *Site) signIn(c *gin.Context) error {
 		return err
 	}
 	email, next := strings.TrimSpace(form.Get("email")), ownPath(form.Get("next"))
+	account := accountKey(email)
+	attempt, wait := s.attempts.begin(account, network(c.ClientIP()), s.knownDevice(c.Request, account))
+	if wait > 0 {
+		retryAfter(c, wait)
+		return s.show(c, http.StatusTooManyRequests, nil, signInView{Email: email, Next: next, Wait: max(wait, time.Minute)})
+	}
 	ctx := c.Request.Context()
 	id, err := s.authenticate(ctx, email, form.Get("password"))
+	if !errors.Is(err, errRefused) {
+		attempt.forgive() // right, or not a guess that was answered
+	}
 	if errors.Is(err, errRefused) {
 		return s.show(c, http.StatusUnauthorized, nil, signInView{Email: email, Next: next, Refused: true})
 	}
@@ -63,6 +77,7 @@ func (s *Site) signIn(c *gin.Context) error {
 		return err
 	}
 	s.cookie.write(c.Writer, secret)
+	s.remember(c.Writer, account)
 	if next == "" {
 		next = landing
 	}
@@ -73,6 +88,11 @@ func (s *Site) signIn(c *gin.Context) error {
 // errRefused is the one answer to every combination of address and password
 // that does not sign in.
 var errRefused = errors.New("sign-in refused")
+
+// retryAfter tells a client when the next try is let through, rounded up.
+func retryAfter(c *gin.Context, wait time.Duration) {
+	c.Header("Retry-After", strconv.Itoa(int(math.Ceil(wait.Seconds()))))
+}
 
 // authenticate returns whose address and password these are, or errRefused.
 // Neither the answer nor its time tells whether there is such an address.

@@ -41,6 +41,8 @@ type Deps struct {
 	Hasher  *auth.Hasher
 	Reports reports
 	Bell    bell
+	Sealer  sealer
+	Mail    MailDefaults
 	Mailbox mailbox // nil: there are no pages under /dev/mail
 	Log     *slog.Logger
 
@@ -48,6 +50,10 @@ type Deps struct {
 	PublicURL      string        // scheme and host under which browsers reach the pages
 	InvitationTTL  time.Duration // life of a set-password link, told to administrators
 	MaxUploadBytes int64         // largest file accepted, in bytes
+
+	// Stopping is closed when the server is about to stop: streams end then.
+	// nil: they end with their clients.
+	Stopping <-chan struct{}
 }
 
 // Site is the pages. It is safe for concurrent use.
@@ -55,7 +61,12 @@ type Site struct {
 	Deps
 	public     *url.URL
 	uploads    *upload.Receiver
+	streams    chan struct{} // one token for each page that follows an import by events
 	cookie     sessionCookie
+	attempts   attempts
+	mailing    mailing
+	resetAsks  *throttle // resets asked for, by network address
+	resets     *resetSender
 	sameOrigin *http.CrossOriginProtection
 	assets     assets
 	templates  templates
@@ -69,7 +80,12 @@ func New(d Deps) (*Site, error) {
 	}
 	s := &Site{
 		Deps: d, public: public, cookie: newSessionCookie(public), sameOrigin: http.NewCrossOriginProtection(),
-		uploads: upload.NewReceiver(d.Store, upload.Limits{FileBytes: d.MaxUploadBytes, Large: largeUploads}),
+		uploads:  upload.NewReceiver(d.Store, upload.Limits{FileBytes: d.MaxUploadBytes, Large: largeUploads}),
+		streams:  make(chan struct{}, maxStreams),
+		attempts: newAttempts(), mailing: mailing{d.Store, d.Sealer, d.Mail}, resetAsks: newThrottle(resetBurst, resetPace),
+		resets: &resetSender{
+			store: d.Store, signer: d.Signer, mailing: mailing{d.Store, d.Sealer, d.Mail}, log: d.Log, brand: d.Brand, public: d.PublicURL, hint: make(chan struct{}, 1),
+		},
 	}
 	// A proxy may change the Host header, with which the origin is compared.
 	if err := s.sameOrigin.AddTrustedOrigin(public.Scheme + "://" + public.Host); err != nil {
@@ -83,3 +99,7 @@ func New(d Deps) (*Site, error) {
 	}
 	return s, nil
 }
+
+// Run sends the mails that pages ask for, until ctx ends. One under way is
+// finished first.
+func (s *Site) Run(ctx context.Context) { s.resets.run(ctx) }

@@ -53,6 +53,7 @@ type house struct {
 	signer *auth.Signer
 	hasher *auth.Hasher
 	url    string
+	sealer *auth.Sealer
 	logged *buffer // what the pages log
 	worker *worker
 }
@@ -73,6 +74,11 @@ func newHouse(t *testing.T, options ...option) *house {
 	}
 	h := &house{T: t, store: store, signer: signer, hasher: auth.NewHasher(auth.HasherConfig{}), logged: &buffer{}}
 	log := slog.New(slog.NewTextHandler(h.logged, nil))
+	sealer, err := auth.NewSealer(strings.Repeat("s", 32))
+	if err != nil {
+		t.Fatal(err)
+	}
+	h.sealer = sealer
 	h.worker = &worker{store: store, importer: jobs.NewImporter(store, log, jobs.NewMetrics(prometheus.NewRegistry()), jobs.ImporterConfig{})}
 	watcher := storage.NewWatcher(store, log)
 
@@ -84,6 +90,7 @@ func newHouse(t *testing.T, options ...option) *house {
 		Store: store, Watcher: watcher, Signer: signer, Hasher: h.hasher, Reports: report.New(store), Bell: h.worker, Log: log,
 		Brand: "SecureAI", PublicURL: server.URL, InvitationTTL: 72 * time.Hour, MaxUploadBytes: maxUpload,
 	}
+	d.Sealer, d.Mail.From = sealer, "no-reply@example.com"
 	for _, o := range options {
 		o(&d)
 	}
@@ -97,10 +104,13 @@ func newHouse(t *testing.T, options ...option) *house {
 	ctx, cancel := context.WithCancel(context.Background())
 	watched := make(chan error, 1)
 	go func() { watched <- watcher.Run(ctx) }()
+	var sending sync.WaitGroup
+	sending.Go(func() { site.Run(ctx) })
 	t.Cleanup(func() {
 		server.Close()
 		h.worker.wait()
 		cancel()
+		sending.Wait()
 		if err := <-watched; err != nil {
 			t.Error(err)
 		}
@@ -274,6 +284,12 @@ func (b *browser) follow(p page) page {
 // upload sends the form of /admin/users/import: fields, then the file.
 func (b *browser) upload(filename, content string, fields ...string) page {
 	b.Helper()
+	return b.send("/admin/users/import", filename, content, fields...)
+}
+
+// send sends a form with a file to a path.
+func (b *browser) send(path, filename, content string, fields ...string) page {
+	b.Helper()
 	var body bytes.Buffer
 	form := multipart.NewWriter(&body)
 	for i := 0; i+1 < len(fields); i += 2 {
@@ -289,7 +305,7 @@ func (b *browser) upload(filename, content string, fields ...string) page {
 	if err := form.Close(); err != nil {
 		b.Fatal(err)
 	}
-	return b.do(b.request(http.MethodPost, "/admin/users/import", &body, "Content-Type", form.FormDataContentType()))
+	return b.do(b.request(http.MethodPost, path, &body, "Content-Type", form.FormDataContentType()))
 }
 
 // buffer is a bytes.Buffer for many goroutines.

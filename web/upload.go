@@ -2,7 +2,9 @@ package web
 
 import (
 	"context"
+	"encoding/json"
 	"errors"
+	"fmt"
 	"io"
 	"maps"
 	"net/http"
@@ -12,6 +14,7 @@ import (
 	"github.com/google/uuid"
 
 	"rollcall/httpapi/problem"
+	"rollcall/httpapi/upload"
 	"rollcall/roster"
 )
 
@@ -30,35 +33,51 @@ type uploadView struct {
 	Problem       string // why the last try did not work, "" on the first
 	MaxBytes      int64
 	InvitationTTL time.Duration
+	Mends         *roster.Import // the import whose mended error report is asked for, nil for any file
 }
 
 func (uploadView) frame() frame {
 	return frame{Template: "upload", Title: "Import users", Section: sectionUpload}
 }
 
-// encodingChoice is an encoding people may have to name.
-type encodingChoice struct{ Name, Label string }
-
-// Encodings are the encodings to choose from, the usual one first.
-func (uploadView) Encodings() []encodingChoice {
-	return []encodingChoice{
-		{"", "UTF-8 (usual)"},
-		{"auto", "Find out"},
-		{"windows-1252", "Windows, Western Europe (windows-1252)"},
-		{"windows-1250", "Windows, Central Europe (windows-1250)"},
-		{"windows-1251", "Windows, Cyrillic (windows-1251)"},
-		{"iso-8859-1", "Latin 1 (iso-8859-1)"},
-		{"macintosh", "Old Mac (macintosh)"},
-		{"utf-16", "Unicode text from Excel (utf-16)"},
+// Action is where the form goes.
+func (v uploadView) Action() string {
+	if v.Mends != nil {
+		return importPath(v.Mends.ID) + "/mended"
 	}
+	return "/admin/users/import"
 }
 
-func (s *Site) uploadForm(problem string) uploadView {
-	return uploadView{Problem: problem, MaxBytes: s.MaxUploadBytes, InvitationTTL: s.InvitationTTL}
+// Encodings are the encodings to choose from, the usual one first.
+func (uploadView) Encodings() []choice { return encodings("") }
+
+// Mapping is where the mended file's columns are found, as JSON; "" by name.
+func (v uploadView) Mapping() (string, error) {
+	if v.Mends == nil || v.Mends.Options.Mapping == nil {
+		return "", nil
+	}
+	text, err := json.Marshal(v.Mends.Options.Mapping)
+	if err != nil {
+		return "", fmt.Errorf("write mapping: %w", err)
+	}
+	return string(text), nil
+}
+
+func (s *Site) uploadForm(mends *roster.Import, problem string) uploadView {
+	return uploadView{Problem: problem, MaxBytes: s.MaxUploadBytes, InvitationTTL: s.InvitationTTL, Mends: mends}
 }
 
 func (s *Site) showUpload(c *gin.Context, admin *roster.User) error {
-	return s.show(c, http.StatusOK, admin, s.uploadForm(""))
+	return s.show(c, http.StatusOK, admin, s.uploadForm(nil, ""))
+}
+
+// showMended is the upload page for the mended error report of an import.
+func (s *Site) showMended(c *gin.Context, admin *roster.User) error {
+	earlier, err := s.mended(c)
+	if err != nil {
+		return err
+	}
+	return s.show(c, http.StatusOK, admin, s.uploadForm(earlier, ""))
 }
 
 // uploadProblems are what a person can do something about; the form is shown
@@ -74,8 +93,30 @@ var uploadProblems = map[problem.Code]string{
 }
 
 // upload takes a file, tells the workers and leads to the import's page.
-func (s *Site) upload(c *gin.Context, admin *roster.User) error {
-	received, err := s.uploads.Receive(c.Writer, c.Request, entry(c, admin))
+func (s *Site) upload(c *gin.Context, admin *roster.User) error { return s.receive(c, admin, nil) }
+
+// uploadMended is upload for the mended error report of the import that the
+// path names, and links the two.
+func (s *Site) uploadMended(c *gin.Context, admin *roster.User) error {
+	earlier, err := s.mended(c)
+	if err != nil {
+		return err
+	}
+	return s.receive(c, admin, earlier)
+}
+
+func (s *Site) mended(c *gin.Context) (*roster.Import, error) {
+	id, err := importID(c)
+	if err != nil {
+		return nil, err
+	}
+	ctx, cancel := context.WithTimeout(c.Request.Context(), pageTimeout)
+	defer cancel()
+	return s.Store.Import(ctx, id)
+}
+
+func (s *Site) receive(c *gin.Context, admin *roster.User, mends *roster.Import) error {
+	received, err := s.uploads.Receive(c.Writer, c.Request, entry(c, admin), upload.Webhooks{})
 	if p, ok := errors.AsType[*problem.Problem](err); ok {
 		text, known := uploadProblems[p.Code]
 		if !known {
@@ -83,14 +124,19 @@ func (s *Site) upload(c *gin.Context, admin *roster.User) error {
 		}
 		s.swallow(c)
 		maps.Copy(c.Writer.Header(), p.Header)
-		return s.show(c, p.Status, admin, s.uploadForm(text))
+		return s.show(c, p.Status, admin, s.uploadForm(mends, text))
 	}
 	if err != nil {
 		return err
 	}
-	id := received.Import.ID
+	ctx, id := c.Request.Context(), received.Import.ID
 	s.ring(c, id, received.Dispatch)
-	s.awaitWork(c.Request.Context(), id)
+	if mends != nil {
+		if err := s.Store.FollowImport(ctx, id, mends.ID); err != nil {
+			return err
+		}
+	}
+	s.awaitWork(ctx, id)
 	seeOther(c, importPath(id))
 	return nil
 }

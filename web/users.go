@@ -1,7 +1,10 @@
 package web
 
 import (
+	"cmp"
 	"net/http"
+	"net/url"
+	"slices"
 	"strings"
 
 	"github.com/gin-gonic/gin"
@@ -17,65 +20,209 @@ const listSize = 50
 // maxQuery bounds what is looked for, in bytes.
 const maxQuery = 200
 
-// usersView lists users, newest first.
+// usersView lists users, newest first unless sorted otherwise.
 type usersView struct {
-	Users  []*roster.User
-	Query  string            // as typed
-	Status roster.UserStatus // "" for any
-	Import string            // id of the import that created them, "" for any
-	Later  bool              // not the first page
-	First  string            // path of the first page
-	Older  string            // path of the next page, "" on the last
+	userSearch
+	Users []*roster.User
+	Total int64       // how many the filters let through
+	Done  *changeDone // what was just done to users, nil for nothing
+	Later bool        // not the first page
+	First string      // path of the first page
+	Next  string      // path of the next page, "" on the last
+	Here  string      // path of this page
 }
 
 func (usersView) frame() frame {
 	return frame{Template: "users", Title: "Users", Section: sectionUsers}
 }
 
-// Filtered reports whether users may be left out on request.
-func (v usersView) Filtered() bool { return v.Query != "" || v.Status != "" || v.Import != "" }
+// ownUsersView is the users page of somebody who may not see the others.
+type ownUsersView struct{ User *roster.User }
 
-// Statuses are the states to choose from.
-func (usersView) Statuses() []roster.UserStatus {
-	return []roster.UserStatus{roster.Invited, roster.Active, roster.Disabled}
+func (ownUsersView) frame() frame {
+	return frame{Template: "usersown", Title: "Users", Section: sectionUsers}
 }
 
-// listUsers shows a page of users. Parameters: q, part of name, address or
-// department; status; import, an id; after, the id of the last user of the page
-// before. A value that makes no sense is ignored: it is in nobody's form.
-func (s *Site) listUsers(c *gin.Context, admin *roster.User) error {
-	v := usersView{Query: query(c)}
+// userSearch is what of the users is asked for. A value that makes no sense is
+// ignored: it is in nobody's form.
+type userSearch struct {
+	Query      string            // part of name, address or department, as typed
+	Status     roster.UserStatus // "" for any
+	Role       roster.Role       // "" for any
+	Department string            // "" for any
+	Invitation roster.InvitationStatus
+	Import     string            // id of the import that created them, "" for any
+	Order      storage.UserOrder // of the list
+	Reversed   bool
+}
+
+// readUserSearch reads the parameters q, status, role, department, invitation,
+// import, sort (name, -name, …).
+func readUserSearch(c *gin.Context) userSearch {
+	v := userSearch{Query: typed(c.Query("q")), Department: typed(c.Query("department"))}
 	if status, known := roster.ParseUserStatus(c.Query("status")); known {
 		v.Status = status
 	}
-	filter := storage.UserFilter{Query: v.Query, Status: v.Status, Limit: listSize + 1}
-	if id, err := uuid.Parse(c.Query("import")); err == nil {
-		filter.ImportID, v.Import = id, id.String()
+	if role := roster.Role(c.Query("role")); slices.Contains(v.Roles(), role) {
+		v.Role = role
 	}
+	if invitation := roster.InvitationStatus(c.Query("invitation")); slices.Contains(v.Invitations(), invitation) {
+		v.Invitation = invitation
+	}
+	if id, err := uuid.Parse(c.Query("import")); err == nil {
+		v.Import = id.String()
+	}
+	name, reversed := strings.CutPrefix(c.Query("sort"), "-")
+	for _, column := range userColumns {
+		if name == cmp.Or(string(column.Order), sortAdded) {
+			v.Order, v.Reversed = column.Order, reversed
+		}
+	}
+	return v
+}
+
+// filter is the search as the database takes it.
+func (v userSearch) filter() storage.UserFilter {
+	f := storage.UserFilter{
+		Query: v.Query, Status: v.Status, Role: v.Role, Department: v.Department, Invitation: v.Invitation,
+		Order: v.Order, Reversed: v.Reversed,
+	}
+	if v.Import != "" {
+		f.ImportID = uuid.MustParse(v.Import) // parsed before
+	}
+	return f
+}
+
+// path is a path with the search in it, and further parameters: name, value.
+func (v userSearch) path(path string, more ...string) string {
+	return pathWith(path, append([]string{
+		"q", v.Query, "status", string(v.Status), "role", string(v.Role), "department", v.Department,
+		"invitation", string(v.Invitation), "import", v.Import, "sort", v.Sort(),
+	}, more...)...)
+}
+
+// sortAdded names the order by age in a path.
+const sortAdded = "added"
+
+// Sort is the order as it stands in a path, "" for newest first.
+func (v userSearch) Sort() string {
+	switch {
+	case v.Reversed:
+		return "-" + cmp.Or(string(v.Order), sortAdded)
+	case v.Order != storage.ByAge:
+		return string(v.Order)
+	}
+	return ""
+}
+
+// Filtered reports whether users may be left out on request.
+func (v userSearch) Filtered() bool {
+	v.Order, v.Reversed = storage.ByAge, false
+	return v != userSearch{}
+}
+
+// Statuses are the states to choose from.
+func (userSearch) Statuses() []roster.UserStatus {
+	return []roster.UserStatus{roster.Invited, roster.Active, roster.Disabled}
+}
+
+// Roles are the roles to choose from.
+func (userSearch) Roles() []roster.Role { return []roster.Role{roster.RoleUser, roster.RoleAdmin} }
+
+// Invitations are the states of an invitation to choose from.
+func (userSearch) Invitations() []roster.InvitationStatus {
+	return []roster.InvitationStatus{
+		roster.InvitationHeld, roster.InvitationPending, roster.InvitationSent, roster.InvitationFailed,
+		roster.InvitationExpired, roster.InvitationRevoked, roster.InvitationAccepted,
+	}
+}
+
+// OfDepartment is the path of the users of a department.
+func (v userSearch) OfDepartment(department string) string {
+	v.Department = department
+	return v.path(landing)
+}
+
+// Export is the path of the list as a file.
+func (v userSearch) Export() string { return v.path("/admin/users/export.csv") }
+
+// column is a heading of the list that sorts it.
+type column struct {
+	Label string
+	Order storage.UserOrder
+	Sort  string // aria-sort; "" while the list is sorted by another
+	Path  string // sorts by this column, or turns the order round
+}
+
+var userColumns = []column{
+	{Label: "Name", Order: storage.ByName}, {Label: "E-mail", Order: storage.ByEmail}, {Label: "Role", Order: storage.ByRole},
+	{Label: "Department", Order: storage.ByDepartment}, {Label: "Status", Order: storage.ByStatus}, {Label: "Added", Order: storage.ByAge},
+}
+
+// Columns are the headings of the list.
+func (v userSearch) Columns() []column {
+	columns := slices.Clone(userColumns)
+	for i := range columns {
+		k := &columns[i]
+		search := v
+		search.Order, search.Reversed = k.Order, k.Order == v.Order && !v.Reversed
+		k.Path = search.path(landing)
+		if k.Order == v.Order {
+			k.Sort = "ascending"
+			if v.Reversed != (k.Order == storage.ByAge) { // newest first is what is not reversed
+				k.Sort = "descending"
+			}
+		}
+	}
+	return columns
+}
+
+// listUsers shows a page of users. Parameters: those of readUserSearch, and
+// after, the id of the last user of the page before.
+func (s *Site) listUsers(c *gin.Context, user *roster.User) error {
+	if user.Role != roster.RoleAdmin {
+		return s.show(c, http.StatusOK, user, ownUsersView{User: user})
+	}
+	v := usersView{userSearch: readUserSearch(c), Done: readDone(c)}
+	filter := v.filter()
+	ctx := c.Request.Context()
+	var err error
+	if v.Total, err = s.Store.CountUsers(ctx, filter); err != nil {
+		return err
+	}
+	filter.Limit = listSize + 1
 	if id, err := uuid.Parse(c.Query("after")); err == nil {
 		filter.After, v.Later = id, true
 	}
-	users, err := s.Store.Users(c.Request.Context(), filter)
+	users, err := s.Store.Users(ctx, filter)
 	if err != nil {
 		return err
 	}
-	path := func(after string) string {
-		return pathWith(landing, "q", v.Query, "status", string(v.Status), "import", v.Import, "after", after)
+	v.Users, v.First, v.Here = users, v.path(landing), v.path(landing)
+	if v.Later {
+		v.Here = v.path(landing, "after", filter.After.String())
 	}
-	v.Users, v.First = users, path("")
 	if len(users) > listSize {
 		v.Users = users[:listSize]
-		v.Older = path(v.Users[listSize-1].ID.String())
+		v.Next = v.path(landing, "after", v.Users[listSize-1].ID.String())
 	}
-	return s.show(c, http.StatusOK, admin, v)
+	return s.show(c, http.StatusOK, user, v)
 }
 
-// query is what is looked for, in a form the database takes.
-func query(c *gin.Context) string {
-	q := strings.ToValidUTF8(strings.TrimSpace(c.Query("q")), "")
+// typed is what somebody looks for, in a form the database takes.
+func typed(q string) string {
+	q = strings.ToValidUTF8(strings.TrimSpace(q), "")
 	q = strings.ReplaceAll(q, "\x00", "")
 	if len(q) > maxQuery {
 		q = strings.ToValidUTF8(q[:maxQuery], "")
 	}
 	return q
+}
+
+// ownUsersPath returns path if it is a list of users, else the list of all.
+func ownUsersPath(path string) string {
+	if u, err := url.Parse(ownPath(path)); err == nil && u.Path == landing {
+		return u.RequestURI()
+	}
+	return landing
 }

@@ -19,10 +19,19 @@ var wording = template.FuncMap{
 	"duration": duration,
 	"rows":     func(n int64) string { return counted(n, "row", "rows") },
 
+	"ago":     ago,
+	"counted": counted,
+	"wide":    func(n int) int64 { return int64(n) },
+
 	"userStatus":   userStatus,
 	"importStatus": importStatus,
 	"invitation":   invitationWords,
 	"verdict":      verdict,
+	"role":         roleWords,
+	"actorKind":    actorKind,
+
+	"invitationStatus": invitationStatus,
+	"reason":           reasonTitle,
 }
 
 func userStatus(s roster.UserStatus) string {

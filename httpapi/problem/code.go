@@ -30,6 +30,8 @@ const (
 	FileTooLarge      Code = "file_too_large"
 	UnsupportedMedia  Code = "unsupported_media_type"
 	KeyReused         Code = "idempotency_key_reused"
+	TooManyRequests   Code = "too_many_requests"
+	TooManyImports    Code = "too_many_imports"
 	ClientGone        Code = "client_gone"
 	Internal          Code = "internal_error"
 	Unavailable       Code = "unavailable"
@@ -63,6 +65,8 @@ var known = map[Code]kind{
 	FileTooLarge:      {http.StatusRequestEntityTooLarge, "The file is too large"},
 	UnsupportedMedia:  {http.StatusUnsupportedMediaType, "The media type is not supported"},
 	KeyReused:         {http.StatusUnprocessableEntity, "The Idempotency-Key was used for something else"},
+	TooManyRequests:   {http.StatusTooManyRequests, "Too many requests"},
+	TooManyImports:    {http.StatusTooManyRequests, "Too many imports at once"},
 	ClientGone:        {StatusClientGone, "The client left"},
 	Internal:          {http.StatusInternalServerError, "Something went wrong on the server"},
 	Unavailable:       {http.StatusServiceUnavailable, "Temporarily unavailable"},

@@ -123,6 +123,8 @@ func match(err error) *Problem {
 		return New(NotFound, "There is nothing under this address that you may see.")
 	case errors.Is(err, storage.ErrWrongState):
 		return New(WrongState, "Things are not in a state that allows this.")
+	case errors.Is(err, storage.ErrTooMany):
+		return New(WrongState, "You have as many webhooks as one token may have, which is %d. Delete one first.", storage.MaxWebhooks)
 	case errors.Is(err, storage.ErrPurged):
 		return New(Purged, "The uploaded file and the values in it were deleted when their time was over; counts and codes are kept.")
 	case errors.Is(err, report.ErrNotEnded):

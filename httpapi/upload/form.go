@@ -41,12 +41,13 @@ type form struct {
 	limit    int64
 	wishes   wishes
 	filename string
+	unnamed  bool // the file's part has no file name
 	file     *chunks
 	first    []byte // the file's first chunk, until it is handed on
 }
 
 // openForm looks at everything that can be judged before the body is read.
-func openForm(w http.ResponseWriter, r *http.Request, limit int64, patience time.Duration) (*form, error) {
+func openForm(w http.ResponseWriter, r *http.Request, limit int64, patience time.Duration, hooks Webhooks) (*form, error) {
 	if encoding := r.Header.Get("Content-Encoding"); encoding != "" && !strings.EqualFold(encoding, "identity") {
 		return nil, problem.New(problem.UnsupportedMedia, "The body must not be compressed: leave Content-Encoding out.").
 			With("Accept-Encoding", "identity")
@@ -62,7 +63,7 @@ func openForm(w http.ResponseWriter, r *http.Request, limit int64, patience time
 	if r.ContentLength > limit+overhead {
 		return nil, tooLarge(limit)
 	}
-	f := &form{limit: limit, wishes: newWishes()}
+	f := &form{limit: limit, wishes: newWishes(hooks)}
 	if err := f.wishes.query(r.URL.RawQuery); err != nil {
 		return nil, err
 	}
@@ -83,6 +84,8 @@ func (f *form) begin() (whole bool, err error) {
 	}
 	f.first, err = f.file.next()
 	switch {
+	case errors.Is(err, io.EOF) && f.unnamed && len(f.first) == 0: // what browsers send for none
+		return false, problem.New(problem.MissingFile, "The part named file is empty: no file was chosen.")
 	case errors.Is(err, io.EOF): // an empty file
 	case err != nil:
 		return false, f.problem(err)
@@ -129,7 +132,7 @@ func (f *form) readParts() error {
 			if f.file != nil {
 				return problem.New(problem.InvalidMultipart, "The form has more than one part named file; an import is one file.")
 			}
-			f.filename = cleanFilename(part.FileName())
+			f.filename, f.unnamed = cleanFilename(part.FileName()), part.FileName() == ""
 			f.file = &chunks{from: part, limit: f.limit}
 			return nil
 		}

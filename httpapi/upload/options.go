@@ -37,11 +37,12 @@ var optionNames = []string{
 // of the same name.
 type wishes struct {
 	options roster.Options
+	hooks   Webhooks
 	parts   []string // names already given as parts
 }
 
-func newWishes() wishes {
-	return wishes{options: roster.Options{OnDuplicate: roster.SkipDuplicates, SendInvitations: true}}
+func newWishes(hooks Webhooks) wishes {
+	return wishes{hooks: hooks, options: roster.Options{OnDuplicate: roster.SkipDuplicates, SendInvitations: true}}
 }
 
 // query takes the options from the query.
@@ -131,10 +132,21 @@ func (w *wishes) set(option, value string) error {
 	case optionMapping:
 		return setMapping(value, &o.Mapping)
 	case optionWebhookURL:
-		if strings.TrimSpace(value) != "" {
-			return problem.Parameter(option, "This server sends no webhooks; leave webhook_url out and ask for the import instead.")
+		return w.setWebhook(strings.TrimSpace(value))
+	}
+	return nil
+}
+
+func (w *wishes) setWebhook(url string) error {
+	if url != "" {
+		if w.hooks.CheckURL == nil {
+			return problem.Parameter(optionWebhookURL, "webhook_url cannot be given here.")
+		}
+		if err := w.hooks.CheckURL(url); err != nil {
+			return problem.Parameter(optionWebhookURL, "webhook_url cannot be used: %s.", err)
 		}
 	}
+	w.options.WebhookURL = url
 	return nil
 }
 

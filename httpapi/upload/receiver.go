@@ -56,18 +56,24 @@ func NewReceiver(store *storage.Store, l Limits) *Receiver {
 	return &Receiver{store: store, limits: l, large: make(chan struct{}, l.Large)}
 }
 
+// Webhooks says what webhook_url may be. The zero value takes none.
+type Webhooks struct {
+	CheckURL   func(url string) error // its error's text is for the client
+	SealSecret storage.Sealing        // makes the secret of one that the caller does not have yet
+}
+
 // errStalled is why a context ended whose transaction stood still.
 var errStalled = errors.New("the database took too long")
 
 // Receive reads the request's body and commits the file and its import. The
 // error is a [*problem.Problem] where the request is at fault; otherwise it
 // comes from storage.
-func (rc *Receiver) Receive(w http.ResponseWriter, r *http.Request, by storage.Entry) (storage.Received, error) {
+func (rc *Receiver) Receive(w http.ResponseWriter, r *http.Request, by storage.Entry, hooks Webhooks) (storage.Received, error) {
 	key, err := idempotencyKey(r.Header)
 	if err != nil {
 		return storage.Received{}, err
 	}
-	f, err := openForm(w, r, rc.limits.FileBytes, rc.limits.Patience)
+	f, err := openForm(w, r, rc.limits.FileBytes, rc.limits.Patience, hooks)
 	if err != nil {
 		return storage.Received{}, err
 	}
@@ -81,7 +87,7 @@ func (rc *Receiver) Receive(w http.ResponseWriter, r *http.Request, by storage.E
 		}
 		defer func() { <-rc.large }()
 	}
-	received, err := rc.receive(r.Context(), f, by, key)
+	received, err := rc.receive(r.Context(), f, by, key, hooks.SealSecret)
 	if err != nil {
 		return storage.Received{}, err
 	}
@@ -108,7 +114,7 @@ func (rc *Receiver) acquire(ctx context.Context) error {
 // receive hands the form to storage and watches that the database keeps up. The
 // client's slowness is the form's business, so the watch stands still while a
 // chunk is being read.
-func (rc *Receiver) receive(ctx context.Context, f *form, by storage.Entry, key string) (storage.Received, error) {
+func (rc *Receiver) receive(ctx context.Context, f *form, by storage.Entry, key string, seal storage.Sealing) (storage.Received, error) {
 	ctx, cancel := context.WithCancelCause(ctx)
 	defer cancel(nil)
 	watch := time.AfterFunc(rc.limits.Store, func() { cancel(errStalled) })
@@ -116,6 +122,7 @@ func (rc *Receiver) receive(ctx context.Context, f *form, by storage.Entry, key 
 	received, err := rc.store.ReceiveImport(ctx, storage.Upload{
 		By:             by,
 		IdempotencyKey: key,
+		SealSecret:     seal,
 		Next: func() ([]byte, error) {
 			watch.Stop()
 			defer watch.Reset(rc.limits.Store)

@@ -1,0 +1,256 @@
+package httpapi
+
+import (
+	"errors"
+	"net/http"
+	"strings"
+	"time"
+
+	"github.com/gin-gonic/gin"
+	"github.com/google/uuid"
+
+	"rollcall/httpapi/problem"
+	"rollcall/httpapi/upload"
+	"rollcall/roster"
+	"rollcall/storage"
+	"rollcall/webhook"
+)
+
+// webhookView is a webhook as it is sent.
+type webhookView struct {
+	ID             uuid.UUID  `json:"id"`
+	URL            string     `json:"url"`
+	CreatedBy      string     `json:"created_by"`
+	CreatedAt      time.Time  `json:"created_at"`
+	OldSecretUntil *time.Time `json:"old_secret_until"` // null: there is one secret only
+}
+
+// webhookSecretView is a webhook in the one answer that holds its secret.
+type webhookSecretView struct {
+	webhookView
+	Secret string `json:"secret"`
+}
+
+// newWebhook is what an import tells of a webhook that its request has made.
+type newWebhook struct {
+	ID     uuid.UUID `json:"id"`
+	Secret string    `json:"secret"`
+}
+
+func viewWebhook(w *storage.Webhook) webhookView {
+	return webhookView{w.ID, w.URL, w.Owner.Label, w.CreatedAt.UTC(), utc(w.PreviousUntil)}
+}
+
+// sealedSecret makes a secret and keeps it for the one answer that tells it.
+type sealedSecret struct {
+	api  *API
+	text string
+}
+
+// seal is a [storage.Sealing].
+func (s *sealedSecret) seal(id uuid.UUID) string {
+	s.text = webhook.NewSecret()
+	return s.api.Sealer.Seal(s.text, webhook.SecretContext(id))
+}
+
+func (a *API) checkWebhookURL(url string) error { return webhook.CheckURL(url, a.WebhookAddresses) }
+
+// uploadWebhooks is what an upload does about webhook_url.
+func (a *API) uploadWebhooks(secret *sealedSecret) upload.Webhooks {
+	return upload.Webhooks{CheckURL: a.checkWebhookURL, SealSecret: secret.seal}
+}
+
+// told is the webhook that an upload has made, nil if it has made none.
+func (s *sealedSecret) told(w *storage.Webhook) *newWebhook {
+	if w == nil {
+		return nil
+	}
+	return &newWebhook{w.ID, s.text}
+}
+
+// createWebhook is POST /api/admin/webhooks.
+func (a *API) createWebhook(c *gin.Context, by caller) error {
+	var in struct {
+		URL string `json:"url"`
+	}
+	if _, err := readJSON(c, &in); err != nil {
+		return err
+	}
+	url := strings.TrimSpace(in.URL)
+	if err := a.checkWebhookURL(url); err != nil {
+		return problem.Parameter("url", "url cannot be used: %s.", err)
+	}
+	secret := sealedSecret{api: a}
+	w, err := a.Store.CreateWebhook(c.Request.Context(), url, secret.seal, by.entry())
+	if errors.Is(err, storage.ErrAlreadyExists) {
+		return problem.New(problem.WrongState, "You have a webhook with this URL. If its secret is lost, rotate it.")
+	}
+	if err != nil {
+		return err
+	}
+	c.Header("Location", prefix+"/webhooks/"+w.ID.String())
+	return a.json(c, http.StatusCreated, webhookSecretView{viewWebhook(w), secret.text})
+}
+
+// listWebhooks is GET /api/admin/webhooks.
+func (a *API) listWebhooks(c *gin.Context, by caller) error {
+	q, err := readQuery(c)
+	if err != nil {
+		return err
+	}
+	limit, err := q.limit(50, 200)
+	if err != nil {
+		return err
+	}
+	after, err := q.afterID()
+	if err != nil {
+		return err
+	}
+	var owner *roster.Actor
+	if by.require(all) != nil {
+		owner = &by.actor
+	}
+	webhooks, err := a.Store.Webhooks(c.Request.Context(), owner, after, limit+1)
+	if err != nil {
+		return err
+	}
+	items := make([]webhookView, len(webhooks))
+	for i, w := range webhooks {
+		items[i] = viewWebhook(w)
+	}
+	return answerMore(a, c, items, limit, func(v webhookView) string { return idCursor(v.ID) })
+}
+
+// ownWebhook reads the webhook in the path, if it is the caller's or the caller
+// may do everything. One that is not might as well not be there.
+func (a *API) ownWebhook(c *gin.Context, by caller) (*storage.Webhook, error) {
+	id, err := pathID(c)
+	if err != nil {
+		return nil, err
+	}
+	w, err := a.Store.Webhook(c.Request.Context(), id)
+	if err != nil {
+		return nil, err
+	}
+	mine := w.Owner.Kind == by.actor.Kind && w.Owner.ID == by.actor.ID
+	if !mine && by.require(all) != nil {
+		return nil, storage.ErrNotFound
+	}
+	return w, nil
+}
+
+// showWebhook is GET /api/admin/webhooks/{id}.
+func (a *API) showWebhook(c *gin.Context, by caller) error {
+	w, err := a.ownWebhook(c, by)
+	if err != nil {
+		return err
+	}
+	return a.json(c, http.StatusOK, viewWebhook(w))
+}
+
+// rotateWebhook is POST /api/admin/webhooks/{id}/rotate.
+func (a *API) rotateWebhook(c *gin.Context, by caller) error {
+	w, err := a.ownWebhook(c, by)
+	if err != nil {
+		return err
+	}
+	secret := sealedSecret{api: a}
+	if w, err = a.Store.RotateWebhook(c.Request.Context(), w.ID, secret.seal, by.entry()); err != nil {
+		return err
+	}
+	return a.json(c, http.StatusOK, webhookSecretView{viewWebhook(w), secret.text})
+}
+
+// deleteWebhook is DELETE /api/admin/webhooks/{id}.
+func (a *API) deleteWebhook(c *gin.Context, by caller) error {
+	w, err := a.ownWebhook(c, by)
+	if err != nil {
+		return err
+	}
+	if err := a.Store.DeleteWebhook(c.Request.Context(), w.ID, by.entry()); err != nil {
+		return err
+	}
+	c.Status(http.StatusNoContent)
+	c.Writer.WriteHeaderNow()
+	return nil
+}
+
+// deliveryView is a delivery as it is sent.
+type deliveryView struct {
+	ID         uuid.UUID              `json:"id"`
+	ImportID   uuid.UUID              `json:"import_id"`
+	Event      string                 `json:"event"`
+	Status     storage.DeliveryStatus `json:"status"`
+	DueAt      *time.Time             `json:"due_at"`
+	CreatedAt  time.Time              `json:"created_at"`
+	FinishedAt *time.Time             `json:"finished_at"`
+	Attempts   []attemptView          `json:"attempts"`
+}
+
+type attemptView struct {
+	At      time.Time `json:"at"`
+	Outcome string    `json:"outcome"`
+	Status  *int      `json:"status"` // null: there was no answer
+	TookMS  int64     `json:"took_ms"`
+}
+
+func viewDelivery(d *storage.Delivery) deliveryView {
+	v := deliveryView{
+		ID: d.ID, ImportID: d.ImportID, Event: d.Event, Status: d.Status,
+		DueAt: utc(d.DueAt), CreatedAt: d.CreatedAt.UTC(), FinishedAt: utc(d.FinishedAt),
+		Attempts: make([]attemptView, len(d.Attempts)),
+	}
+	for i, t := range d.Attempts {
+		v.Attempts[i] = attemptView{At: t.At.UTC(), Outcome: t.Outcome, TookMS: t.TookMS}
+		if t.Status != 0 {
+			v.Attempts[i].Status = &t.Status
+		}
+	}
+	return v
+}
+
+// listDeliveries is GET /api/admin/webhooks/{id}/deliveries.
+func (a *API) listDeliveries(c *gin.Context, by caller) error {
+	q, err := readQuery(c)
+	if err != nil {
+		return err
+	}
+	limit, err := q.limit(50, 200)
+	if err != nil {
+		return err
+	}
+	after, err := q.afterID()
+	if err != nil {
+		return err
+	}
+	w, err := a.ownWebhook(c, by)
+	if err != nil {
+		return err
+	}
+	deliveries, err := a.Store.Deliveries(c.Request.Context(), w.ID, after, limit+1)
+	if err != nil {
+		return err
+	}
+	items := make([]deliveryView, len(deliveries))
+	for i, d := range deliveries {
+		items[i] = viewDelivery(d)
+	}
+	return answerMore(a, c, items, limit, func(v deliveryView) string { return idCursor(v.ID) })
+}
+
+// redeliver is POST /api/admin/webhooks/{id}/deliveries/{delivery}/redeliver.
+func (a *API) redeliver(c *gin.Context, by caller) error {
+	w, err := a.ownWebhook(c, by)
+	if err != nil {
+		return err
+	}
+	id, err := uuid.Parse(c.Param("delivery"))
+	if err != nil {
+		return storage.ErrNotFound
+	}
+	d, err := a.Store.Redeliver(c.Request.Context(), w.ID, id, by.entry())
+	if err != nil {
+		return err
+	}
+	return a.json(c, http.StatusAccepted, viewDelivery(d))
+}

@@ -1,0 +1,60 @@
+
+// Users: choose all, and how many are chosen.
+for (const form of document.querySelectorAll("form[data-bulk]")) {
+  const boxes = [...form.querySelectorAll("input[name=user]")];
+  const label = form.querySelector("[data-all]");
+  const all = label.querySelector("input");
+  const submit = form.querySelector("button[type=submit]");
+  const told = form.querySelector("[data-count]");
+  const tell = () => {
+    const n = boxes.filter((box) => box.checked).length;
+    told.textContent = n ? n + (n === 1 ? " user chosen" : " users chosen") : "";
+    submit.disabled = n === 0;
+    all.checked = n === boxes.length;
+    all.indeterminate = n > 0 && n < boxes.length;
+  };
+  label.hidden = false;
+  all.addEventListener("change", () => { for (const box of boxes) box.checked = all.checked; tell(); });
+  form.addEventListener("change", tell);
+  addEventListener("pageshow", tell); // a page from the history keeps its ticks
+  tell();
+}
+
+// New passwords: show what is typed, and say how much is missing.
+for (const input of document.querySelectorAll("input[autocomplete=new-password][minlength]")) {
+  const hint = document.getElementById("hint");
+  const before = hint.textContent;
+  const least = input.minLength;
+  const tell = () => {
+    const n = [...input.value.normalize("NFKC")].length; // characters, as the server counts them
+    hint.classList.toggle("enough", n >= least);
+    hint.textContent = n === 0 ? before : n < least ? least - n + " more to go" : "Long enough";
+  };
+  hint.setAttribute("role", "status");
+  input.addEventListener("input", tell);
+
+  const again = document.getElementById("again");
+  const row = document.createElement("span");
+  const show = document.createElement("button");
+  row.className = "reveal";
+  show.type = "button";
+  const name = document.createElement("span");
+  name.className = "hidden";
+  name.textContent = " the password";
+  show.append("Show", name);
+  show.addEventListener("click", () => {
+    const shown = input.type === "password";
+    for (const field of [input, again]) if (field) field.type = shown ? "text" : "password";
+    show.firstChild.data = shown ? "Hide" : "Show";
+  });
+  input.replaceWith(row);
+  row.append(input, show);
+  if (input.autofocus) input.focus();
+  // Shown passwords are not offered to be remembered as plain text.
+  if (input.form) input.form.addEventListener("submit", () => { for (const field of [input, again]) if (field) field.type = "password"; });
+}
+
+// A new token: one click selects all of it.
+for (const input of document.querySelectorAll("input[data-copy]")) {
+  input.addEventListener("focus", () => input.select());
+}
