@@ -21,13 +21,14 @@ import (
 // importOptions are the wishes of one import from the command line.
 type importOptions struct {
 	client.Options
-	Report  string // where the error report goes; "": NAME-errors.csv in the current directory
-	JSON    bool   // the import as JSON on standard output, and nothing else
-	Anew    bool   // even if the same file was imported with the same options before
-	NoWait  bool   // return once the file is committed
-	server  string // --url
-	token   string // --token
-	mapping []string
+	Report   string // where the error report goes; "": NAME-errors.csv in the current directory
+	JSON     bool   // the import as JSON on standard output, and nothing else
+	Anew     bool   // even if the same file was imported with the same options before
+	NoWait   bool   // return once the file is committed
+	anewHint string // how to make a new one all the same
+	server   string // --url
+	token    string // --token
+	mapping  []string
 }
 
 // screen is where an import is shown.
@@ -37,7 +38,7 @@ type screen struct {
 }
 
 func newImport(console Console) *cobra.Command {
-	var o importOptions
+	o := importOptions{anewHint: " --again makes a new one."}
 	wait := true
 	cmd := &cobra.Command{
 		Use:   "import FILE",
@@ -180,7 +181,7 @@ func runImport(ctx context.Context, api *client.Client, file *source, o importOp
 		return nil, err
 	}
 	if i.Repeated {
-		p.note("This file was sent with these options before, on " + moment(i.CreatedAt) + ": this is that import. --again makes a new one.")
+		p.note("This file was sent with these options before, on " + moment(i.CreatedAt) + ": this is that import." + o.anewHint)
 	}
 	if !o.NoWait {
 		id := i.ID
