@@ -11,7 +11,7 @@ import (
 )
 
 // Signer makes and checks values that only a holder of the server secret can
-// make: the links in mail, and pseudonyms. It signs with the current secret
+// make: the links in mail. It signs with the current secret
 // and accepts the previous ones too. It is safe for concurrent use.
 type Signer struct {
 	roots []rootKey // current first, never empty
@@ -119,34 +119,4 @@ func (s *Signer) ParseResetToken(token string) (userID uuid.UUID, counter int, e
 		int(binary.BigEndian.Uint64(body[16:24])),
 		time.Unix(int64(binary.BigEndian.Uint64(body[24:])), 0).UTC(),
 		true
-}
-
-// pseudonymSize is the length of a pseudonym before encoding: 128 bits, so
-// that two values meet by chance in no realistic table.
-const pseudonymSize = 16
-
-// Pseudonym returns a keyed, one-way name for a value, as 22 characters of
-// base64url: equal for equal label and value, and useless to anybody without
-// the server secret, even for guessable values such as e-mail addresses. The
-// label keeps uses apart: the same value has unlinkable pseudonyms under two
-// labels. It changes when the secret is rotated; see Pseudonyms.
-func (s *Signer) Pseudonym(label, value string) string {
-	return pseudonym(s.roots[0], label, value)
-}
-
-// Pseudonyms returns the pseudonyms of a value under the current secret and
-// every previous one, current first: look a stored pseudonym up by all of
-// them, store only the first.
-func (s *Signer) Pseudonyms(label, value string) []string {
-	all := make([]string, len(s.roots))
-	for i, root := range s.roots {
-		all[i] = pseudonym(root, label, value)
-	}
-	return all
-}
-
-func pseudonym(root rootKey, label, value string) string {
-	h := hmac.New(sha256.New, root.derive("pseudonym "+label))
-	h.Write([]byte(value))
-	return base64.RawURLEncoding.EncodeToString(h.Sum(nil)[:pseudonymSize])
 }

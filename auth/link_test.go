@@ -48,7 +48,6 @@ func TestLinkKnownAnswers(t *testing.T) {
 	for name, pair := range map[string][2]string{
 		"invitation": {signer.InvitationToken(id, 7), "AYkKXayWd0u8zrMCCZqAVwAAAAAAAAAHGEuLEb7lz5emKnBLH-yys11l24WWd7fjXEobEkPAKgw"},
 		"reset":      {signer.ResetToken(id, 3, time.Unix(1_700_000_000, 0)), "AYkKXayWd0u8zrMCCZqAVwAAAAAAAAADAAAAAGVT8QBFcyeAPo8hb9-UX8C4zTEbi6M3M-zJi-rmWfCHljZw5Q"},
-		"pseudonym":  {signer.Pseudonym("erased", "ada@example.com"), "GAkej6XD5J5i0wjXvgAm4Q"},
 	} {
 		if pair[0] != pair[1] {
 			t.Errorf("%s = %s, want %s", name, pair[0], pair[1])
@@ -145,29 +144,6 @@ func TestSignLeavesItsArgumentAlone(t *testing.T) {
 	newSigner(t, secretOne).Sign("test", buffer[:4])
 	if string(buffer) != before {
 		t.Errorf("Sign wrote into the caller's buffer: %q", buffer)
-	}
-}
-
-func TestPseudonym(t *testing.T) {
-	t.Parallel()
-	signer, rotated := newSigner(t, secretOne), newSigner(t, secretTwo, secretOne)
-	const value = "ada@example.com"
-	name := signer.Pseudonym("erased", value)
-	if len(name) != 22 || name != signer.Pseudonym("erased", value) || strings.Contains(name, "ada") {
-		t.Errorf("pseudonym is %q", name)
-	}
-	for label, other := range map[string]string{
-		"another value":  signer.Pseudonym("erased", "bob@example.com"),
-		"another label":  signer.Pseudonym("signin", value),
-		"another secret": rotated.Pseudonym("erased", value),
-		"shifted":        signer.Pseudonym("erase", "d"+value),
-	} {
-		if other == name {
-			t.Errorf("%s gives the same pseudonym", label)
-		}
-	}
-	if all := rotated.Pseudonyms("erased", value); len(all) != 2 || all[0] != rotated.Pseudonym("erased", value) || all[1] != name {
-		t.Errorf("Pseudonyms = %v, want the current one and %s", all, name)
 	}
 }
 

@@ -140,20 +140,6 @@ func (s *Sheet) Has(column roster.Column) bool {
 // guards are undone.
 func (s *Sheet) IsReport() bool { return s.columns.isReport }
 
-// OwnWidth is how many of the header's cells are the file's own: all, but for
-// the columns that an error report has added.
-func (s *Sheet) OwnWidth() int {
-	if !s.columns.isReport {
-		return len(s.header)
-	}
-	for i, h := range s.header {
-		if isReportColumn(matching(h)) {
-			return i
-		}
-	}
-	return len(s.header)
-}
-
 // Warnings are what should be known about the header.
 func (s *Sheet) Warnings() []roster.Warning {
 	if len(s.columns.unknown) == 0 {
