@@ -16,6 +16,7 @@ import (
 	"github.com/google/uuid"
 
 	"rollcall/httpapi/problem"
+	"rollcall/roster"
 )
 
 const (
@@ -120,15 +121,16 @@ func (a *API) MethodNotAllowed(c *gin.Context) {
 
 // problemBody is a problem as it is sent (RFC 9457, section 3).
 type problemBody struct {
-	Type      string          `json:"type"`
-	Title     string          `json:"title"`
-	Status    int             `json:"status"`
-	Detail    string          `json:"detail,omitempty"`
-	Code      problem.Code    `json:"code"`
-	RequestID string          `json:"request_id"`
-	ImportID  string          `json:"import_id,omitempty"`
-	Fix       string          `json:"fix,omitempty"`
-	Errors    []problem.Fault `json:"errors,omitempty"`
+	Type      string                   `json:"type"`
+	Title     string                   `json:"title"`
+	Status    int                      `json:"status"`
+	Detail    string                   `json:"detail,omitempty"`
+	Code      problem.Code             `json:"code"`
+	RequestID string                   `json:"request_id"`
+	ImportID  string                   `json:"import_id,omitempty"`
+	Fix       string                   `json:"fix,omitempty"`
+	Mapping   map[roster.Column]string `json:"mapping,omitempty"`
+	Errors    []problem.Fault          `json:"errors,omitempty"`
 }
 
 // fail answers with the problem for err.
@@ -151,7 +153,7 @@ func (a *API) fail(c *gin.Context, log *slog.Logger, err error) {
 	}
 	a.send(c, p.Status, problem.MediaType, problemBody{
 		Type: a.types + string(p.Code), Title: p.Title, Status: p.Status, Detail: p.Detail, Code: p.Code,
-		RequestID: h.Get("X-Request-Id"), ImportID: p.ImportID, Fix: p.Fix, Errors: p.Faults,
+		RequestID: h.Get("X-Request-Id"), ImportID: p.ImportID, Fix: p.Fix, Mapping: p.Mapping, Errors: p.Faults,
 	})
 }
 

@@ -96,11 +96,13 @@ func isReportColumn(name string) bool {
 }
 
 func missingColumn(column roster.Column, header []string) *FileError {
-	message := fmt.Sprintf("The column %q is missing. The header row has: %s.", column, quoteList(header))
+	e := fileError(roster.MissingColumn,
+		fmt.Sprintf("The column %q is missing. The header row has: %s.", column, quoteList(header)))
 	if h, ok := Suggest(column, header); ok {
-		message += fmt.Sprintf(" Is %q meant? Rename it to %q, or send mapping {%q: %q}.", h, column, column, h)
+		e.Mapping = map[roster.Column]string{column: h}
+		e.Message += fmt.Sprintf(" Is %q meant? Rename it to %q, or send mapping {%q: %q}.", h, column, column, h)
 	}
-	return fileError(roster.MissingColumn, message)
+	return e
 }
 
 func missingMapped(column roster.Column, wanted string, header []string) *FileError {

@@ -145,11 +145,24 @@ func (s *Sheet) Warnings() []roster.Warning {
 	if len(s.columns.unknown) == 0 {
 		return nil
 	}
-	return []roster.Warning{{
+	w := roster.Warning{
 		Code:    roster.WarnUnknownColumns,
 		Message: "These columns mean nothing to an import and are ignored: " + quoteList(s.columns.unknown) + ".",
 		Columns: s.columns.unknown,
-	}}
+	}
+	for _, column := range roster.Columns {
+		if s.Has(column) {
+			continue
+		}
+		if h, ok := Suggest(column, s.columns.unknown); ok {
+			if w.Mapping == nil {
+				w.Mapping = map[roster.Column]string{}
+			}
+			w.Mapping[column] = h
+			w.Message += fmt.Sprintf(" Does %q hold the %s? Then send mapping {%q: %q}.", h, column, column, h)
+		}
+	}
+	return []roster.Warning{w}
 }
 
 // LikelyEncoding names the encoding that the rows with bytes foreign to UTF-8

@@ -100,6 +100,9 @@ type Failure struct {
 	Code    Code   `json:"code"`
 	Message string `json:"message"`
 	Fix     string `json:"fix"`
+	// Mapping, of a missing column, is what the mapping of the next upload
+	// would be if the likeliest headers are meant; nil if none is likely.
+	Mapping map[Column]string `json:"mapping,omitempty"`
 }
 
 // Warning is something the person who uploaded the file should know although
@@ -109,6 +112,9 @@ type Warning struct {
 	Message string   `json:"message"`
 	Columns []string `json:"columns,omitempty"`
 	Rows    int64    `json:"rows,omitempty"` // how many rows it concerns
+	// Mapping, of unknown columns, proposes those that may hold a column of
+	// ours which the file does not have by name; nil if none is likely.
+	Mapping map[Column]string `json:"mapping,omitempty"`
 }
 
 // Warning codes.

@@ -28,6 +28,8 @@ type Problem struct {
 	Detail string // for this occurrence; "" for none
 	// Fix says what to do about a file that cannot be imported; else "".
 	Fix string
+	// Mapping proposes how to upload a file that lacks a column; nil for none.
+	Mapping map[roster.Column]string
 	// ImportID is the import that ended failed; else "".
 	ImportID string
 	// Faults are the parts of the request that are wrong, where that can be
@@ -72,7 +74,7 @@ func Parameter(name, detail string, args ...any) *Problem {
 func Unusable(i *roster.Import) *Problem {
 	f := i.Failure
 	p := New(Code(f.Code), f.Message)
-	p.Fix, p.ImportID = f.Fix, i.ID.String()
+	p.Fix, p.Mapping, p.ImportID = f.Fix, f.Mapping, i.ID.String()
 	return p
 }
 
