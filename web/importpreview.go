@@ -1,8 +1,10 @@
 package web
 
 import (
+	"fmt"
 	"net/http"
 	"strconv"
+	"strings"
 
 	"github.com/gin-gonic/gin"
 
@@ -73,9 +75,24 @@ func (v previewView) Notes() []roster.Warning {
 		if w.Code == roster.WarnLikelyEncoding && v.hinted(fieldEncoding) {
 			continue
 		}
+		if len(w.Mapping) > 0 {
+			w.Message = ignoredColumns(w)
+		}
 		notes = append(notes, w)
 	}
 	return notes
+}
+
+// ignoredColumns says on the page what the warning's own words say to programs.
+func ignoredColumns(w roster.Warning) string {
+	var b strings.Builder
+	fmt.Fprintf(&b, "These columns mean nothing to an import and are ignored: %s.", strings.Join(w.Columns, ", "))
+	for _, column := range roster.Columns {
+		if h, ok := w.Mapping[column]; ok {
+			fmt.Fprintf(&b, " If “%s” holds the %s, choose it under “Read the file differently”.", h, column)
+		}
+	}
+	return b.String()
 }
 
 func (v previewView) hinted(field string) bool {
