@@ -33,3 +33,13 @@ func TestMappingProposed(t *testing.T) {
 		t.Fatalf("warnings of the dry run (-want +got):\n%s", diff)
 	}
 }
+
+// TestTextThatNoDatabaseHolds: bytes that are no text are the caller's fault.
+func TestTextThatNoDatabaseHolds(t *testing.T) {
+	t.Parallel()
+	h := newHouse(t, nil)
+	for _, query := range []string{"q=%00", "q=%FF", "department=%00", "department=a%FFb", "email=%00"} {
+		h.wantProblem(h.get("/api/admin/users?"+query), 400, "invalid_parameter")
+	}
+	h.wantProblem(h.upload([]field{file("email,name\n"), {name: "mapping", value: `{"email": "\u0000"}`}}), 400, "invalid_parameter")
+}

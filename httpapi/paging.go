@@ -6,6 +6,8 @@ import (
 	"net/http"
 	"net/url"
 	"strconv"
+	"strings"
+	"unicode/utf8"
 
 	"github.com/gin-gonic/gin"
 	"github.com/google/uuid"
@@ -24,6 +26,9 @@ func readQuery(c *gin.Context) (query, error) {
 	for name, given := range values {
 		if len(given) > 1 {
 			return query{}, problem.Parameter(name, "A parameter is given more than once.")
+		}
+		if !utf8.ValidString(given[0]) || strings.ContainsRune(given[0], 0) {
+			return query{}, problem.Parameter(name, "A parameter is not valid text: it must be UTF-8 without NUL characters.")
 		}
 	}
 	return query{values}, nil

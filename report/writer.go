@@ -36,13 +36,14 @@ func (s *sheetWriter) mark() { _, _ = s.w.WriteString(byteOrderMark) }
 
 // cell adds a cell to the record. It is quoted where that is needed to read it
 // back whatever delimiter a program assumes, and where white space at its ends
-// would be lost.
+// would be lost. A NUL, at which some programs cut a file off, is shown as
+// U+FFFD.
 func (s *sheetWriter) cell(value string) {
 	if s.cells > 0 {
 		_, _ = s.w.WriteString(s.delimiter)
 	}
 	s.cells++
-	value = tabular.Guard(value)
+	value = tabular.Guard(strings.ReplaceAll(value, "\x00", "\uFFFD"))
 	if !needsQuotes(value) {
 		_, _ = s.w.WriteString(value)
 		return

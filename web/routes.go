@@ -29,6 +29,7 @@ func (s *Site) Register(r gin.IRouter) {
 
 	own := routes{r.Group("", s.identify, s.harden, s.fromHere)}
 	own.get("/", s.page(s.home))
+	own.get("/admin", s.page(s.home))
 	own.get("/signin", s.page(s.showSignIn))
 	own.POST("/signin", s.page(s.signIn))
 	own.POST("/signout", s.page(s.signOut))

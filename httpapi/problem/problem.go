@@ -108,7 +108,7 @@ func (p *Problem) Unwrap() error { return p.cause }
 const retryDatabase = 5 * time.Second
 
 // From finds the problem for an error. One that is not in the table becomes an
-// internal error without a detail; its text is in Error, for the log.
+// internal error that shows nothing of it; its text is in Error, for the log.
 func From(err error) *Problem {
 	if p, ok := errors.AsType[*Problem](err); ok {
 		return p
@@ -142,5 +142,5 @@ func match(err error) *Problem {
 	case errors.Is(err, context.Canceled):
 		return New(ClientGone, "")
 	}
-	return New(Internal, "")
+	return New(Internal, "The request could not be served because of a fault on the server. Tell its operator the request_id.")
 }

@@ -179,6 +179,8 @@ func setMapping(value string, into *map[string]string) error {
 			return problem.Parameter(optionMapping, "mapping names a column that there is not; columns are email, name, role and department.")
 		case strings.TrimSpace(header) == "":
 			return problem.Parameter(optionMapping, "mapping gives no header for %s; leave the column out instead.", column)
+		case strings.ContainsRune(header, 0): // no file has it, and no database stores it
+			return problem.Parameter(optionMapping, "mapping has a NUL character in the header for %s.", column)
 		case taken[header]:
 			return problem.Parameter(optionMapping, "mapping gives two columns the same header.")
 		}
