@@ -290,12 +290,23 @@ func TestNotFound(t *testing.T) {
 	t.Parallel()
 	b := newHouse(t).admin()
 	for _, path := range []string{
-		"/nothing", "/admin", "/admin/imports/x", "/admin/imports/01920000-0000-7000-8000-000000000000",
+		"/nothing", "/admin/nothing", "/admin/imports/x", "/admin/imports/01920000-0000-7000-8000-000000000000",
 		"/admin/imports/01920000-0000-7000-8000-000000000000/errors.csv", "/dev/mail", "/assets/site.css",
 	} {
 		p := b.get(path).want(http.StatusNotFound).says("h1", "Nothing here")
 		if got := p.header.Get("Content-Type"); got != "text/html; charset=utf-8" {
 			t.Errorf("%s is %s", path, got)
+		}
+	}
+}
+
+// TestAdminLeadsIn: what people type leads to where they may go.
+func TestAdminLeadsIn(t *testing.T) {
+	t.Parallel()
+	b := newHouse(t).admin()
+	for _, path := range []string{"/", "/admin"} {
+		if p := b.get(path).want(http.StatusSeeOther); p.header.Get("Location") != "/admin/users" {
+			t.Errorf("%s leads to %s", path, p.header.Get("Location"))
 		}
 	}
 }
