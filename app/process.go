@@ -32,6 +32,11 @@ func Process(load func(environ []string) (config.Config, error), run func(contex
 	QuietRedis(log)
 	ctx, stop := Signals(context.Background())
 	defer stop()
+	defer context.AfterFunc(ctx, func() {
+		time.Sleep(drainMost)
+		log.Error("the drain took too long: stopped where it was, leases will run out")
+		os.Exit(1)
+	})()
 	if err := run(ctx, cfg, log); err != nil && !errors.Is(err, context.Canceled) {
 		log.Error("stopped", "error", err)
 		return 1
@@ -48,6 +53,11 @@ type redisLog struct{ log *slog.Logger }
 func (l redisLog) Printf(ctx context.Context, format string, v ...any) {
 	l.log.DebugContext(ctx, "redis client", "said", fmt.Sprintf(format, v...))
 }
+
+// drainMost is when a process that was told to stop stops in any case. A
+// database that has fallen silent without closing its connections can hold a
+// drain up; what was under way there is safe under its fence.
+const drainMost = 28 * time.Second
 
 // sameSignal is how close together signals count as one: a terminal, a shell and
 // a supervisor may each pass the same Ctrl-C on.
