@@ -10,16 +10,16 @@ import (
 	"testing"
 )
 
-// section returns the part of the README under a heading.
-func section(t *testing.T, heading string) string {
+// section returns the part of a document under a heading.
+func section(t *testing.T, document, heading string) string {
 	t.Helper()
-	readme, err := os.ReadFile(filepath.Join("..", "..", "README.md"))
+	content, err := os.ReadFile(filepath.Join("..", "..", filepath.FromSlash(document)))
 	if err != nil {
 		t.Fatal(err)
 	}
-	_, text, found := strings.Cut(string(readme), "\n"+heading+"\n")
+	_, text, found := strings.Cut(string(content), "\n"+heading+"\n")
 	if !found {
-		t.Fatalf("the README has no heading %q", heading)
+		t.Fatalf("%s has no heading %q", document, heading)
 	}
 	text, _, _ = strings.Cut(text, "\n#")
 	return text
@@ -28,7 +28,7 @@ func section(t *testing.T, heading string) string {
 // TestReadmeNamesEveryPackage holds the layout in the README to the floors.
 func TestReadmeNamesEveryPackage(t *testing.T) {
 	t.Parallel()
-	layout := section(t, "## Development")
+	layout := section(t, "README.md", "## Development")
 	there := packages(t)
 	for name, floor := range floors {
 		if _, exists := there[name]; !exists || name == "examples/gen" {
@@ -41,9 +41,11 @@ func TestReadmeNamesEveryPackage(t *testing.T) {
 	}
 }
 
-// TestReadmeLogLines finds lines of the log that the README explains and no
+const operations = "docs/operations.md"
+
+// TestExplainedLogLines finds lines of the log that are explained and that no
 // program writes any more.
-func TestReadmeLogLines(t *testing.T) {
+func TestExplainedLogLines(t *testing.T) {
 	t.Parallel()
 	var sources bytes.Buffer
 	for _, p := range packages(t) {
@@ -55,7 +57,7 @@ func TestReadmeLogLines(t *testing.T) {
 			sources.Write(content)
 		}
 	}
-	table := section(t, "### What the log says")
+	table := section(t, operations, "## What the log says")
 	explained := 0
 	for row := range strings.Lines(table) {
 		if !strings.HasPrefix(row, "| `") {
@@ -64,11 +66,11 @@ func TestReadmeLogLines(t *testing.T) {
 		for _, line := range regexp.MustCompile("`[^`]+`").FindAllString(strings.Split(row, "|")[1], -1) {
 			explained++
 			if line = strings.Trim(line, "`"); !bytes.Contains(sources.Bytes(), []byte(`"`+line+`"`)) {
-				t.Errorf("the README explains %q, which nothing logs", line)
+				t.Errorf("%s explains %q, which nothing logs", operations, line)
 			}
 		}
 	}
 	if explained == 0 {
-		t.Error("the README explains no line of the log")
+		t.Errorf("%s explains no line of the log", operations)
 	}
 }
