@@ -95,8 +95,9 @@ type API struct {
 	ready    readiness
 
 	imports   *shared[uuid.UUID, *roster.Import]
-	views     *shared[uuid.UUID, importView]
+	pages     *shared[uuid.UUID, page]
 	tokens    *shared[[32]byte, storage.Token]
+	board     *board
 	limits    limiters
 	listeners chan struct{} // one token for each
 
@@ -130,6 +131,7 @@ func New(d Deps) (*API, error) {
 		limits:    newLimiters(d.Limits),
 		listeners: make(chan struct{}, d.Events.Listeners),
 	}
-	a.views = newShared(a.readView)
+	a.pages = newShared(a.readPage)
+	a.board = newBoard(d.Watcher, a.imports.get, d.Events.Gap)
 	return a, nil
 }

@@ -2,8 +2,6 @@ package httpapi
 
 import (
 	"bytes"
-	"encoding/json"
-	"errors"
 	"fmt"
 	"math/rand/v2"
 	"net/http"
@@ -14,7 +12,6 @@ import (
 
 	"rollcall/httpapi/problem"
 	"rollcall/roster"
-	"rollcall/storage"
 )
 
 // Events bounds the listening to events. Zero values take the default.
@@ -90,8 +87,8 @@ func (a *API) events(c *gin.Context, by caller) error {
 // tell sends the changes of an import until it is at rest, the client leaves,
 // the stream's life is over or the server stops. The error is that of writing.
 func (a *API) tell(c *gin.Context, l *listener, i *roster.Import) error {
-	changed, stop := a.Watcher.Watch(i.ID)
-	defer stop()
+	s, leave := a.board.follow(i.ID)
+	defer leave()
 	life, heartbeat := time.NewTimer(a.Events.Life), time.NewTimer(a.Events.Heartbeat)
 	defer life.Stop()
 	defer heartbeat.Stop()
@@ -100,32 +97,27 @@ func (a *API) tell(c *gin.Context, l *listener, i *roster.Import) error {
 	}
 	gap := time.NewTimer(0) // running while it is too early for another event
 	defer gap.Stop()
-	for pending := true; ; {
+	for next := (&snapshot{Import: i}); ; {
+		now, turned := s.look()
+		if now != nil && now.Revision > i.Revision {
+			next, i = now, now.Import
+		}
 		due := gap.C
-		if !pending {
+		if next == nil {
 			due = nil
 		}
 		select {
 		case <-due:
-			now, err := a.readImport(c.Request.Context(), i.ID)
-			switch {
-			case errors.Is(err, storage.ErrNotFound):
-				return err
-			case err != nil: // the database is away: keep the listener, look again
-				gap.Reset(max(a.Events.Gap, time.Second))
-				continue
-			}
-			pending = false
-			told, ended, err := l.show(now)
+			told, ended, err := l.show(next)
 			if err != nil || ended {
 				return err
 			}
+			next = nil
 			gap.Reset(a.Events.Gap)
 			if told {
 				heartbeat.Reset(a.Events.Heartbeat)
 			}
-		case <-changed:
-			pending = true
+		case <-turned:
 		case <-heartbeat.C:
 			if err := l.comment(); err != nil {
 				return err
@@ -156,15 +148,12 @@ func (l *listener) begin() error {
 // show sends an import unless the client has it. One that is at rest ends the
 // stream; its end is sent again to whoever asks again, because it cannot be
 // known whether it arrived.
-func (l *listener) show(i *roster.Import) (told, ended bool, err error) {
-	ended = atRest(i)
+func (l *listener) show(i *snapshot) (told, ended bool, err error) {
+	ended = atRest(i.Import)
 	if i.Revision == l.known && !ended {
 		return false, false, nil
 	}
-	data, err := json.Marshal(viewOf(i))
-	if err != nil {
-		panic(err) // of our own types: a mistake in the program
-	}
+	data := i.json()
 	var b bytes.Buffer
 	if i.Revision != l.known {
 		fmt.Fprintf(&b, "id: %d\nevent: progress\ndata: %s\n\n", i.Revision, data)

@@ -3,6 +3,10 @@ package httpapi
 import (
 	"context"
 	"time"
+
+	"github.com/google/uuid"
+
+	"rollcall/roster"
 )
 
 // Shared is shared, for tests.
@@ -21,6 +25,27 @@ func (s Shared) Keys() int {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	return len(s.reads)
+}
+
+// Board is board, for tests.
+type Board struct{ *board }
+
+// NewBoard makes a Board.
+func NewBoard(w watcher, read func(context.Context, uuid.UUID) (*roster.Import, error), gap time.Duration) Board {
+	return Board{newBoard(w, read, gap)}
+}
+
+// Next waits at an import until a later revision is shown.
+func (b Board) Next(ctx context.Context, id uuid.UUID, after int64) (*roster.Import, error) {
+	a := API{board: b.board}
+	return a.await(ctx, &roster.Import{ID: id, Revision: after}, time.Hour, anyChange)
+}
+
+// Shown is how many imports are on the board.
+func (b Board) Shown() int {
+	b.mu.Lock()
+	defer b.mu.Unlock()
+	return len(b.shown)
 }
 
 // Limiter is limiter, for tests.

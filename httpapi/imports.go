@@ -4,7 +4,9 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"iter"
 	"net/http"
+	"strconv"
 	"strings"
 
 	"github.com/gin-gonic/gin"
@@ -62,11 +64,13 @@ func (a *API) showImport(c *gin.Context, by caller) error {
 	known := c.Request.Header.Values("If-None-Match")
 	wait := prefer.orElse(0)
 	allowTime(c, wait+ordinary+answering)
-	if wait > 0 && (matches(known, etag(i)) || len(known) == 0 && !atRest(i)) {
-		from := i.Revision
-		i, err = a.await(c.Request.Context(), i.ID, wait, func(now *roster.Import) bool { return now.Revision != from })
+	if from, ok := waitsFrom(known, i); ok && wait > 0 {
+		now, err := a.await(c.Request.Context(), from, wait, anyChange)
 		if err != nil {
 			return err
+		}
+		if now.Revision > i.Revision {
+			i = now
 		}
 	}
 	h := c.Writer.Header()
@@ -81,12 +85,38 @@ func (a *API) showImport(c *gin.Context, by caller) error {
 		c.Writer.WriteHeaderNow()
 		return nil
 	}
-	view, err := a.views.get(c.Request.Context(), i.ID)
+	now, err := a.pages.get(c.Request.Context(), i.ID)
 	if err != nil {
 		return err
 	}
-	h.Set("ETag", view.tag)
-	return a.json(c, http.StatusOK, view)
+	h.Set("ETag", now.tag)
+	sendEncoded(c, http.StatusOK, "application/json", now.body)
+	return nil
+}
+
+// anyChange ends a wait with the first change.
+func anyChange(*roster.Import) bool { return true }
+
+// waitsFrom is the import as the client has it that would wait for a change: at
+// the revision that If-None-Match names, or, where it names none, the present
+// one. False: there is nothing to wait for.
+//
+// A client that is behind waits too. It is told at once unless the others who
+// wait for this import were told only just now; then it takes its turn with
+// them.
+func waitsFrom(known []string, i *roster.Import) (from *roster.Import, ok bool) {
+	if len(known) == 0 && !atRest(i) || matches(known, etag(i)) {
+		return i, true
+	}
+	then := *i
+	for tag := range tags(known) {
+		text, is := strings.CutPrefix(strings.Trim(tag, `"`), i.ID.String()+".")
+		if revision, err := strconv.ParseInt(text, 10, 64); is && err == nil && revision < i.Revision {
+			then.Revision = revision
+			return &then, true
+		}
+	}
+	return nil, false
 }
 
 // etag is a strong validator: id and revision name one body.
@@ -94,15 +124,25 @@ func etag(i *roster.Import) string { return fmt.Sprintf(`"%s.%d"`, i.ID, i.Revis
 
 // matches compares as If-None-Match does (RFC 9110, section 13.1.2).
 func matches(header []string, tag string) bool {
-	for _, line := range header {
-		for item := range strings.SplitSeq(line, ",") {
-			item = strings.TrimPrefix(strings.TrimSpace(item), "W/")
-			if item == tag || item == "*" {
-				return true
-			}
+	for item := range tags(header) {
+		if item == tag || item == "*" {
+			return true
 		}
 	}
 	return false
+}
+
+// tags are the entity tags of a header, without what makes them weak.
+func tags(header []string) iter.Seq[string] {
+	return func(yield func(string) bool) {
+		for _, line := range header {
+			for item := range strings.SplitSeq(line, ",") {
+				if !yield(strings.TrimPrefix(strings.TrimSpace(item), "W/")) {
+					return
+				}
+			}
+		}
+	}
 }
 
 // listImports is GET …/imports.

@@ -1,9 +1,7 @@
 package httpapi
 
 import (
-	"bytes"
 	"context"
-	"encoding/json"
 	"errors"
 	"fmt"
 	"log/slog"
@@ -175,15 +173,13 @@ func (a *API) json(c *gin.Context, status int, v any) error {
 }
 
 func (a *API) send(c *gin.Context, status int, mediaType string, v any) {
-	var body bytes.Buffer
-	enc := json.NewEncoder(&body)
-	enc.SetEscapeHTML(false) // nosniff and the media type see to that
-	if err := enc.Encode(v); err != nil {
-		panic(err) // of our own types: a mistake in the program
-	}
+	sendEncoded(c, status, mediaType, encode(v))
+}
+
+func sendEncoded(c *gin.Context, status int, mediaType string, body []byte) {
 	allowTime(c, answering)
-	c.Header("Content-Length", strconv.Itoa(body.Len()))
-	c.Data(status, mediaType, body.Bytes())
+	c.Header("Content-Length", strconv.Itoa(len(body)))
+	c.Data(status, mediaType, body)
 }
 
 // logAccess writes one line a request: never the query, which may hold an

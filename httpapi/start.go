@@ -43,7 +43,7 @@ func (a *API) answerStarted(c *gin.Context, i *roster.Import, hook *newWebhook, 
 	if wait > 0 && !atRest(i) {
 		// Should the database be away now, the import is still committed: that
 		// much can be said for sure.
-		if now, err := a.await(c.Request.Context(), i.ID, wait, atRest); err == nil {
+		if now, err := a.await(c.Request.Context(), i, wait, atRest); err == nil {
 			i = now
 		}
 	}

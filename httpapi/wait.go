@@ -1,7 +1,9 @@
 package httpapi
 
 import (
+	"bytes"
 	"context"
+	"encoding/json"
 	"time"
 
 	"github.com/google/uuid"
@@ -9,22 +11,25 @@ import (
 	"rollcall/roster"
 )
 
-// await reads an import until done says so, the wait is over, the client leaves
-// or the server stops, and returns it as it is then. Changes are told by the
-// Watcher, so waiting costs nothing in between. The first read counts before
-// any waiting; the error is that of a read.
-func (a *API) await(ctx context.Context, id uuid.UUID, wait time.Duration, done func(*roster.Import) bool) (*roster.Import, error) {
-	changed, stop := a.Watcher.Watch(id) // first, so that no change slips between
-	defer stop()
+// await waits, from an import as it was read, for a later revision of which done
+// is true, and returns the latest one seen when that has come, the wait is over
+// or the server stops; an error only if the client left. Changes are told by the
+// board, so waiting costs nothing in between.
+func (a *API) await(ctx context.Context, i *roster.Import, wait time.Duration, done func(*roster.Import) bool) (*roster.Import, error) {
+	s, leave := a.board.follow(i.ID)
+	defer leave()
 	over := time.NewTimer(wait)
 	defer over.Stop()
 	for {
-		i, err := a.readImport(ctx, id)
-		if err != nil || done(i) {
-			return i, err
+		now, turned := s.look()
+		if now != nil && now.Revision > i.Revision {
+			i = now.Import
+			if done(i) {
+				return i, nil
+			}
 		}
 		select {
-		case <-changed:
+		case <-turned:
 		case <-over.C:
 			return i, nil
 		case <-a.Stopping:
@@ -35,8 +40,7 @@ func (a *API) await(ctx context.Context, id uuid.UUID, wait time.Duration, done 
 	}
 }
 
-// readImport is one step of a wait. Thousands may wait for the same import: a
-// change of it is read once for all of them.
+// readImport reads an import, once for all who ask at the same time.
 func (a *API) readImport(ctx context.Context, id uuid.UUID) (*roster.Import, error) {
 	i, err := a.imports.get(ctx, id)
 	if err != nil {
@@ -46,13 +50,34 @@ func (a *API) readImport(ctx context.Context, id uuid.UUID) (*roster.Import, err
 	return &own, nil
 }
 
-// readView is an import with its first errors, read once for all who ask.
-func (a *API) readView(ctx context.Context, id uuid.UUID) (importView, error) {
+// page is an import with its first errors, as it is sent.
+type page struct {
+	tag  string // its ETag
+	body []byte
+}
+
+// readPage reads and encodes an import once for all who ask at the same time.
+func (a *API) readPage(ctx context.Context, id uuid.UUID) (page, error) {
 	i, err := a.Store.Import(ctx, id)
 	if err != nil {
-		return importView{}, err
+		return page{}, err
 	}
-	return a.viewWithErrors(ctx, i)
+	view, err := a.viewWithErrors(ctx, i)
+	if err != nil {
+		return page{}, err
+	}
+	return page{view.tag, encode(view)}, nil
+}
+
+// encode writes JSON of our own types.
+func encode(v any) []byte {
+	var body bytes.Buffer
+	enc := json.NewEncoder(&body)
+	enc.SetEscapeHTML(false) // nosniff and the media type see to that
+	if err := enc.Encode(v); err != nil {
+		panic(err) // a mistake in the program
+	}
+	return body.Bytes()
 }
 
 // atRest tells whether nothing happens to an import unless someone asks for it.
