@@ -8,6 +8,7 @@ import (
 	"mime/multipart"
 	"net/http"
 	"os"
+	"slices"
 	"strings"
 	"time"
 	"unicode"
@@ -24,6 +25,10 @@ const overhead = 1 << 20
 
 // filePart is the name of the part with the file.
 const filePart = "file"
+
+// maxParts is how many parts a form may have: the file, the options, and what a
+// browser's form has besides.
+const maxParts = 100
 
 // maxFilename bounds a file's name, in bytes.
 const maxFilename = 255
@@ -44,11 +49,12 @@ type form struct {
 	unnamed  bool // the file's part has no file name
 	file     *chunks
 	first    []byte // the file's first chunk, until it is handed on
+	count    int    // of parts so far
 }
 
 // openForm looks at everything that can be judged before the body is read.
 func openForm(w http.ResponseWriter, r *http.Request, limit int64, patience time.Duration, hooks Webhooks) (*form, error) {
-	if encoding := r.Header.Get("Content-Encoding"); encoding != "" && !strings.EqualFold(encoding, "identity") {
+	if compressed(r.Header) {
 		return nil, problem.New(problem.UnsupportedMedia, "The body must not be compressed: leave Content-Encoding out.").
 			With("Accept-Encoding", "identity")
 	}
@@ -70,6 +76,14 @@ func openForm(w http.ResponseWriter, r *http.Request, limit int64, patience time
 	body := &patientReader{from: http.MaxBytesReader(w, r.Body, limit+overhead), patience: patience, conn: http.NewResponseController(w)}
 	f.parts = multipart.NewReader(closing(body), params["boundary"])
 	return f, nil
+}
+
+// compressed tells whether a body is encoded in any way. None is decoded: a few
+// bytes could become more than any limit.
+func compressed(h http.Header) bool {
+	return slices.ContainsFunc(h.Values("Content-Encoding"), func(encoding string) bool {
+		return encoding != "" && !strings.EqualFold(encoding, "identity")
+	})
 }
 
 // begin reads up to the end of the file's first chunk; if that is the whole
@@ -127,6 +141,9 @@ func (f *form) readParts() error {
 		}
 		if err != nil {
 			return f.problem(err)
+		}
+		if f.count++; f.count > maxParts {
+			return problem.New(problem.InvalidMultipart, "The form has more than %d parts.", maxParts)
 		}
 		if part.FormName() == filePart {
 			if f.file != nil {
