@@ -37,9 +37,6 @@ func (s *Site) harden(c *gin.Context) {
 	c.Header("Cross-Origin-Opener-Policy", "same-origin")
 	c.Header("Cross-Origin-Resource-Policy", "same-origin")
 	c.Header("Cache-Control", "no-store") // people's names and addresses
-	if s.cookie.secure {
-		c.Header("Strict-Transport-Security", "max-age=31536000")
-	}
 }
 
 // fromHere refuses what would change something on behalf of another site.

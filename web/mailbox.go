@@ -1,20 +1,16 @@
 package web
 
 import (
-	"bytes"
 	"encoding/json"
 	"errors"
 	"fmt"
 	"iter"
 	"net/http"
-	"slices"
 	"strconv"
 	"strings"
 	"time"
 
 	"github.com/gin-gonic/gin"
-	"golang.org/x/net/html"
-	"golang.org/x/net/html/atom"
 )
 
 // Mail is one captured mail. Its JSON form is that of /dev/mail.
@@ -142,44 +138,28 @@ func (s *Site) showMail(c *gin.Context) error {
 	return s.show(c, http.StatusOK, nil, mailView{mail})
 }
 
-// mailPolicy lets a mail have its inline styles and nothing that acts: no
-// script, no form, no request but for images it carries along. Links open in a
-// tab of their own, outside the sandbox.
-const mailPolicy = "sandbox allow-popups allow-popups-to-escape-sandbox; default-src 'none'; style-src 'unsafe-inline'; img-src data:; form-action 'none'; frame-ancestors 'self'; base-uri 'none'"
+// mailPolicy lets a mail have its styles, see mailPage, and nothing that acts:
+// no script, no form, no request but for images it carries along. Links open in
+// a tab of their own, outside the sandbox.
+const mailPolicy = "sandbox allow-popups allow-popups-to-escape-sandbox; default-src 'none'; img-src data:; form-action 'none'; frame-ancestors 'self'; base-uri 'none'"
 
 func (s *Site) showMailHTML(c *gin.Context) error {
 	mail, err := s.capturedMail(c)
 	if err != nil {
 		return err
 	}
-	body, err := openingTabs(mail.HTML)
+	body, styles, err := mailPage(mail.HTML)
 	if err != nil {
 		return err
 	}
-	c.Header("Content-Security-Policy", mailPolicy)
+	policy := mailPolicy
+	if styles != "" {
+		policy += "; style-src " + styles
+	}
+	c.Header("Content-Security-Policy", policy)
 	c.Header("X-Frame-Options", "SAMEORIGIN")
 	c.Data(http.StatusOK, "text/html; charset=utf-8", body)
 	return nil
-}
-
-// openingTabs lets every link of an HTML document open in a tab of its own.
-func openingTabs(document string) ([]byte, error) {
-	root, err := html.Parse(strings.NewReader(document))
-	if err != nil {
-		return nil, fmt.Errorf("read mail: %w", err)
-	}
-	for node := range root.Descendants() {
-		if node.DataAtom == atom.A {
-			node.Attr = slices.DeleteFunc(node.Attr, func(a html.Attribute) bool { return a.Key == "target" || a.Key == "rel" })
-			node.Attr = append(node.Attr,
-				html.Attribute{Key: "target", Val: "_blank"}, html.Attribute{Key: "rel", Val: "noreferrer"})
-		}
-	}
-	var out bytes.Buffer
-	if err := html.Render(&out, root); err != nil {
-		return nil, fmt.Errorf("write mail: %w", err)
-	}
-	return out.Bytes(), nil
 }
 
 // addressed lets through mail to recipients with to in their address.

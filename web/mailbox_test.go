@@ -1,6 +1,8 @@
 package web_test
 
 import (
+	"crypto/sha256"
+	"encoding/base64"
 	"encoding/json"
 	"fmt"
 	"net/http"
@@ -135,6 +137,33 @@ func TestMailIsCaged(t *testing.T) {
 		if target := attribute(link, "target"); target != "_blank" {
 			t.Errorf("a link opens in %q", target)
 		}
+	}
+}
+
+// TestMailKeepsItsStyles: the mail looks as it would elsewhere, although the
+// page's policy allows no style but those it names by their hashes.
+func TestMailKeepsItsStyles(t *testing.T) {
+	t.Parallel()
+	b, send := newMailHouse(t)
+	send("a@example.com", "Styles", "<head><style>.a { color: red }\r\n</style></head><p class=a style=\"margin:0\">1</p><p style=margin:0>2"+
+		`<p style="x}</style><script>alert(1)</script>">3`)
+	p := b.get("/dev/mail/1/html").want(http.StatusOK)
+	policy := p.header.Get("Content-Security-Policy")
+	styles := p.find("style")
+	if len(styles) != 2 || strings.Contains(p.body, "style=") || strings.Contains(p.body, "<script") || strings.Contains(policy, "unsafe") {
+		t.Fatalf("%s\n%s", policy, p.body)
+	}
+	for _, style := range styles {
+		sum := sha256.Sum256([]byte(style.FirstChild.Data))
+		if hash := "'sha256-" + base64.StdEncoding.EncodeToString(sum[:]) + "'"; !strings.Contains(policy, hash) {
+			t.Errorf("%s does not name the style %q", policy, style.FirstChild.Data)
+		}
+	}
+	if got := styles[1].FirstChild.Data; got != ".moved-0.moved-0{margin:0}\n" {
+		t.Errorf("moved styles %q", got)
+	}
+	if p.find(".moved-0")[0].FirstChild.Data != "1" || len(p.find(".moved-0")) != 2 || len(p.find("p.a.moved-0")) != 1 {
+		t.Errorf("the classes are wrong:\n%s", p.body)
 	}
 }
 

@@ -6,8 +6,10 @@ import (
 	"fmt"
 	"html/template"
 	"io/fs"
+	"net/http"
 	"path"
 	"strings"
+	"time"
 
 	"github.com/gin-gonic/gin"
 
@@ -105,6 +107,14 @@ func (s *Site) show(c *gin.Context, status int, user *roster.User, v view) error
 	}); err != nil {
 		return fmt.Errorf("render page %s: %w", frame.Template, err)
 	}
+	allowAnswer(c)
 	c.Data(status, "text/html; charset=utf-8", body.Bytes())
 	return nil
+}
+
+// allowAnswer gives the client [writeTimeout] for the answer, however long it
+// took to come to it: an upload may have taken an hour.
+func allowAnswer(c *gin.Context) {
+	// Not supported: then there is no deadline to move.
+	_ = http.NewResponseController(c.Writer).SetWriteDeadline(time.Now().Add(writeTimeout))
 }

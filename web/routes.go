@@ -169,6 +169,7 @@ func (s *Site) home(c *gin.Context) error {
 
 // seeOther sends the browser to a path of ours, with GET.
 func seeOther(c *gin.Context, path string) {
+	allowAnswer(c)
 	c.Header("Location", path)
 	c.Status(http.StatusSeeOther)
 	c.Writer.WriteHeaderNow()
