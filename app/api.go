@@ -8,6 +8,7 @@ import (
 	"log/slog"
 	"net"
 	"net/http"
+	"strings"
 	"sync"
 	"time"
 
@@ -91,7 +92,7 @@ func ServeAPI(ctx context.Context, cfg config.Config, extras Extras, log *slog.L
 	if extras.OnListen != nil {
 		extras.OnListen(listener.Addr())
 	}
-	err = serve(ctx, newServer(handler, log), listener, log)
+	err = serve(ctx, newServer(secured(handler, strings.HasPrefix(cfg.PublicURL, "https://")), log), listener, log)
 	stopWatching()
 	beside.Wait()
 	return err

@@ -44,7 +44,7 @@ func serveMetrics(ctx context.Context, address string, registry *prometheus.Regi
 		}
 		fmt.Fprintln(w, "ready")
 	})
-	server := newServer(mux, log)
+	server := newServer(secured(mux, false), log)
 	go server.Serve(listener)
 	return func() {
 		ctx, cancel := context.WithTimeout(context.WithoutCancel(ctx), time.Second)
@@ -53,16 +53,4 @@ func serveMetrics(ctx context.Context, address string, registry *prometheus.Regi
 			server.Close()
 		}
 	}, nil
-}
-
-// newServer is an http.Server with every limit set. Bodies are bounded in time
-// where they are read: an upload may be long, but not idle.
-func newServer(handler http.Handler, log *slog.Logger) *http.Server {
-	return &http.Server{
-		Handler:           handler,
-		ReadHeaderTimeout: 10 * time.Second,
-		IdleTimeout:       2 * time.Minute,
-		MaxHeaderBytes:    64 << 10,
-		ErrorLog:          slog.NewLogLogger(log.Handler(), slog.LevelWarn),
-	}
 }

@@ -1,0 +1,8 @@
+package app
+
+// What the tests look at from outside.
+var (
+	NewHandler = newHandler
+	NewServer  = newServer
+	OpenStore  = openStore
+)
