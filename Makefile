@@ -3,6 +3,7 @@
 GO         ?= go
 FUZZTIME   ?= 10s
 BENCH      ?= .
+SCALE      ?= 1
 FILE       ?= examples/users.csv
 TIMEOUT    ?= 10m
 
@@ -24,10 +25,10 @@ endif
 TESTENV := GOFLAGS="$$($(GO) env GOFLAGS) -buildvcs=false"
 
 .DEFAULT_GOAL := help
-.PHONY: help test lint fmt vuln bench fuzz build dev clean
+.PHONY: help test lint fmt vuln bench microbench fuzz build dev clean
 
 help: ## list the targets
-	@awk -F ':.*## ' '/^[a-z]+:.*## / { printf "  make %-7s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
+	@awk -F ':.*## ' '/^[a-z]+:.*## / { printf "  make %-10s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
 
 test: lint ## all checks and all tests; RACE=1 with the race detector
 	$(TESTENV) $(GO) run ./internal/testrun $(GO) test $(RACEFLAG) -timeout $(TIMEOUT) ./...
@@ -43,7 +44,10 @@ fmt: ## format the Go files
 vuln: ## look for known vulnerabilities (asks the vulnerability database over the network)
 	$(GO) run golang.org/x/vuln/cmd/govulncheck@v1.1.4 ./...
 
-bench: ## the benchmarks; BENCH=regexp for some of them
+bench: ## how fast, and against what: a table, and bench.json; BENCH=regexp for some, SCALE=0.01 for fewer rows
+	$(TESTENV) $(GO) run ./bench -run '$(BENCH)' -scale $(SCALE) -out bench.json
+
+microbench: ## the benchmarks of single packages; BENCH=regexp for some
 	$(TESTENV) $(GO) run ./internal/testrun $(GO) test -run '^$$' -bench '$(BENCH)' -benchmem -timeout 30m ./...
 
 fuzz: ## each fuzz target for FUZZTIME=10s

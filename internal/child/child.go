@@ -20,6 +20,7 @@ import (
 type Command struct {
 	Path string // absolute
 	Args []string
+	Env  []string            // NAME=value, beside the three that every child gets
 	As   *syscall.Credential // who to run as; nil: as ourselves
 	Log  io.Writer           // takes what the program writes; nil: nobody does
 }
@@ -39,13 +40,13 @@ const (
 )
 
 // Start starts the program with / as its directory, for the account may not be
-// able to enter ours, and an environment of three variables: nothing of ours
-// (PG*, secrets) leaks in. Should this process die, the child is sent SIGINT.
+// able to enter ours, and an environment of three variables and those of c:
+// nothing else of ours (PG*, secrets) leaks in. Should this process die, the child is sent SIGINT.
 func Start(c Command) (*Process, error) {
 	p := &Process{tail: &tail{copyTo: c.Log}, done: make(chan struct{})}
 	p.cmd = exec.Command(c.Path, c.Args...)
 	p.cmd.Dir = "/"
-	p.cmd.Env = []string{"PATH=" + os.Getenv("PATH"), "LC_ALL=C", "TZ=UTC"}
+	p.cmd.Env = append([]string{"PATH=" + os.Getenv("PATH"), "LC_ALL=C", "TZ=UTC"}, c.Env...)
 	p.cmd.Stdout, p.cmd.Stderr = p.tail, p.tail
 	// Its own children may outlive it for a moment and hold its output open.
 	p.cmd.WaitDelay = 2 * time.Second
