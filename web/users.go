@@ -24,7 +24,7 @@ const maxQuery = 200
 type usersView struct {
 	userSearch
 	Users []*roster.User
-	Total int64       // how many the filters let through
+	Total storage.UserTotal
 	Done  *changeDone // what was just done to users, nil for nothing
 	Later bool        // not the first page
 	First string      // path of the first page
@@ -34,6 +34,27 @@ type usersView struct {
 
 func (usersView) frame() frame {
 	return frame{Template: "users", Title: "Users", Section: sectionUsers}
+}
+
+// Count says how many users there are: "1,234 users match".
+func (v usersView) Count() string {
+	text := counted(v.Total.N, "user", "users")
+	if v.Filtered() {
+		text = counted(v.Total.N, "user matches", "users match")
+	}
+	switch {
+	case v.Total.More:
+		text = "More than " + text
+	case v.Total.About:
+		text = "About " + counted(rounded(v.Total.N), "user", "users")
+	}
+	return text
+}
+
+// rounded leaves of an estimate what can be relied on.
+func rounded(n int64) int64 {
+	const step = 1000
+	return (n + step/2) / step * step
 }
 
 // ownUsersView is the users page of somebody who may not see the others.
@@ -186,19 +207,15 @@ func (s *Site) listUsers(c *gin.Context, user *roster.User) error {
 	v := usersView{userSearch: readUserSearch(c), Done: readDone(c)}
 	filter := v.filter()
 	ctx := c.Request.Context()
-	var err error
-	if v.Total, err = s.Store.CountUsers(ctx, filter); err != nil {
-		return err
-	}
 	filter.Limit = listSize + 1
 	if id, err := uuid.Parse(c.Query("after")); err == nil {
 		filter.After, v.Later = id, true
 	}
-	users, err := s.Store.Users(ctx, filter)
+	users, total, err := s.Store.FindUsers(ctx, filter)
 	if err != nil {
 		return err
 	}
-	v.Users, v.First, v.Here = users, v.path(landing), v.path(landing)
+	v.Total, v.Users, v.First, v.Here = total, users, v.path(landing), v.path(landing)
 	if v.Later {
 		v.Here = v.path(landing, "after", filter.After.String())
 	}
