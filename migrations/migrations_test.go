@@ -127,7 +127,7 @@ func TestDatabaseAheadOrBehind(t *testing.T) {
 	if applied, err := migrations.Up(t.Context(), db); err != nil || len(applied) > 0 {
 		t.Errorf("Up on a database that is ahead applied %v, %v", applied, err)
 	}
-	exec(t, db, `DELETE FROM goose_db_version WHERE version_id IN (99999999, $1)`, len(names(t)))
+	exec(t, db, `DELETE FROM goose_db_version WHERE version_id >= (SELECT max(version_id) FROM goose_db_version WHERE version_id < 99999999)`)
 	if err := migrations.Check(t.Context(), db); !errors.Is(err, migrations.ErrNotCurrent) {
 		t.Errorf("behind: %v", err)
 	}
