@@ -17,8 +17,8 @@ import (
 const databaseWait = 30 * time.Second
 
 // openStore connects and insists on a current schema. A database that does not
-// answer is waited for, one without the schema is not: only
-// `rollcall migrate` mends that.
+// answer is waited for. One that refuses us is not, nor one without the schema:
+// somebody has to mend the configuration, or run `rollcall migrate`.
 func openStore(ctx context.Context, cfg config.Config, application string, conns int, log *slog.Logger) (*storage.Store, error) {
 	store, err := storage.Open(cfg.DatabaseURL.Reveal(), storage.Options{MaxConns: conns, Application: application})
 	if err != nil {
@@ -35,8 +35,11 @@ func awaitSchema(ctx context.Context, store *storage.Store, log *slog.Logger) er
 	ctx, cancel := context.WithTimeout(ctx, databaseWait)
 	defer cancel()
 	for wait := 100 * time.Millisecond; ; wait = min(2*wait, 2*time.Second) {
-		err := migrations.Check(ctx, store.DB())
-		if err == nil || errors.Is(err, migrations.ErrNotCurrent) {
+		err := store.Ping(ctx)
+		if err == nil {
+			err = migrations.Check(ctx, store.DB())
+		}
+		if err == nil || errors.Is(err, migrations.ErrNotCurrent) || errors.Is(err, storage.ErrRefused) {
 			return err
 		}
 		log.Warn("the database does not answer yet", "error", err)

@@ -5,4 +5,6 @@ var (
 	NewHandler = newHandler
 	NewServer  = newServer
 	OpenStore  = openStore
+	// ProcessWithin is Process with another time for the drain.
+	ProcessWithin = process
 )

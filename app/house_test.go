@@ -8,6 +8,7 @@ import (
 	"log/slog"
 	"net"
 	"net/http"
+	"os"
 	"testing"
 	"time"
 
@@ -20,7 +21,12 @@ import (
 	"rollcall/web"
 )
 
-func TestMain(m *testing.M) { goleak.VerifyTestMain(pgtest.Around(m)) }
+func TestMain(m *testing.M) {
+	if os.Getenv(stuck) == "1" {
+		os.Exit(hang())
+	}
+	goleak.VerifyTestMain(pgtest.Around(m))
+}
 
 const adminToken = "an-admin-token-of-more-than-32-characters"
 

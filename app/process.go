@@ -23,6 +23,10 @@ import (
 // Process is what the main function of a program does: it reads the
 // environment, runs until a signal and returns the exit code.
 func Process(load func(environ []string) (config.Config, error), run func(context.Context, config.Config, *slog.Logger) error) int {
+	return process(load, run, drainMost)
+}
+
+func process(load func(environ []string) (config.Config, error), run func(context.Context, config.Config, *slog.Logger) error, most time.Duration) int {
 	cfg, err := load(os.Environ())
 	if err != nil {
 		fmt.Fprintln(os.Stderr, err)
@@ -33,7 +37,7 @@ func Process(load func(environ []string) (config.Config, error), run func(contex
 	ctx, stop := Signals(context.Background())
 	defer stop()
 	defer context.AfterFunc(ctx, func() {
-		time.Sleep(drainMost)
+		time.Sleep(most)
 		log.Error("the drain took too long: stopped where it was, leases will run out")
 		os.Exit(1)
 	})()

@@ -40,6 +40,11 @@ func explanation(err error) (headline string, details []string) {
 		return text, []string{"Is that the right address? It comes from --url, or else from ROLLCALL_URL."}
 	case errors.Is(err, client.ErrNotRollcall), errors.Is(err, client.ErrAddress):
 		return text, []string{"The address comes from --url, or else from ROLLCALL_URL."}
+	case errors.Is(err, storage.ErrRefused):
+		return "the database does not let us in", []string{
+			strings.TrimPrefix(text, storage.ErrRefused.Error()+" "),
+			"Are user, password, database and sslmode in DATABASE_URL right?",
+		}
 	case errors.Is(err, storage.ErrUnavailable):
 		return "the database does not answer", []string{
 			strings.TrimPrefix(text, storage.ErrUnavailable.Error()+" "),

@@ -2,6 +2,7 @@ package storage
 
 import (
 	"context"
+	"crypto/tls"
 	"database/sql"
 	"database/sql/driver"
 	"errors"
@@ -36,6 +37,9 @@ var (
 	// ErrUnavailable: the database is away, starting, full or has no
 	// connection to give. The same call may succeed later.
 	ErrUnavailable = errors.New("database unavailable")
+	// ErrRefused: the database is there and does not let us in, and will not
+	// before somebody changes its configuration or ours.
+	ErrRefused = fmt.Errorf("%w: it refuses us", ErrUnavailable)
 	// ErrLastAdmin: it would leave no active administrator.
 	ErrLastAdmin = errors.New("last active administrator")
 )
@@ -50,11 +54,30 @@ func translate(err *error, doing string, args ...any) {
 	switch {
 	case errors.Is(*err, sql.ErrNoRows):
 		*err = fmt.Errorf(doing+": %w", append(args, ErrNotFound)...)
+	case refused(*err):
+		*err = errors.Join(ErrRefused, wrapped)
 	case unavailable(*err):
 		*err = errors.Join(ErrUnavailable, wrapped)
 	default:
 		*err = wrapped
 	}
+}
+
+// refused reports whether err says that waiting will not help: a wrong password
+// or user, no entry for us in pg_hba.conf, no such database, a parameter that the
+// pooler in between does not know, no TLS, or TLS that we cannot trust.
+func refused(err error) bool {
+	switch state := sqlState(err); state {
+	case "28000", "28P01", "3D000", "08P01":
+		return true
+	case "":
+	default:
+		return false
+	}
+	return errors.Is(err, pq.ErrSSLNotSupported) ||
+		errors.As(err, new(*tls.CertificateVerificationError)) ||
+		errors.As(err, new(tls.AlertError)) ||
+		errors.As(err, new(tls.RecordHeaderError))
 }
 
 // unavailable reports whether err says that the database could not be asked,

@@ -43,7 +43,7 @@ var sideways = map[[2]string]string{
 
 // forTests are the packages that only tests, and the programs that run tests,
 // may import.
-var forTests = []string{"internal/browsertest", "internal/pgtest", "internal/redistest", "internal/smtptest", "internal/testrun"}
+var forTests = []string{"internal/browsertest", "internal/pgtest", "internal/proxytest", "internal/redistest", "internal/smtptest", "internal/testrun"}
 
 // pure lists what a package that does no I/O of its own must not import.
 var pure = map[string][]string{

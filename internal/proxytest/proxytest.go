@@ -1,0 +1,282 @@
+// Package proxytest puts a line between a program and a server, one that can be
+// cut, slowed down or fall silent.
+package proxytest
+
+import (
+	"net"
+	"net/url"
+	"path/filepath"
+	"sync"
+	"testing"
+	"time"
+)
+
+// Proxy passes TCP connections on to a server until the test ends. It may be
+// told to misbehave at any time.
+type Proxy struct {
+	listener net.Listener
+	done     chan struct{}
+	wg       sync.WaitGroup
+
+	mu              sync.Mutex
+	network, target string
+	lines           map[*line]bool
+	open            chan struct{} // closed: data passes; else it is held back
+	refusing        bool
+	delay           time.Duration
+	judge           func([]byte) Verdict
+	held            chan struct{}
+}
+
+// Verdict is what becomes of a piece of what a client says.
+type Verdict int
+
+const (
+	Pass       Verdict = iota
+	CutBefore          // every connection is cut before the server gets it
+	CutAfter           // the server gets it; every connection is cut when it answers
+	HoldAnswer         // the server gets it; nothing it says on this connection comes back
+)
+
+// line is one connection through the proxy.
+type line struct {
+	client, server net.Conn
+	once           sync.Once
+	closed         chan struct{}
+
+	mu    sync.Mutex
+	after Verdict // what to do with the server's next words
+}
+
+func (l *line) close() {
+	l.once.Do(func() {
+		close(l.closed)
+		_ = l.client.Close()
+		_ = l.server.Close()
+	})
+}
+
+// Start puts a proxy on a free loopback port in front of a server.
+func Start(tb testing.TB, network, target string) *Proxy {
+	tb.Helper()
+	listener, err := net.Listen("tcp", "127.0.0.1:0")
+	if err != nil {
+		tb.Fatalf("start proxy: %v", err)
+	}
+	open := make(chan struct{})
+	close(open)
+	p := &Proxy{
+		listener: listener, network: network, target: target, done: make(chan struct{}),
+		lines: map[*line]bool{}, open: open, held: make(chan struct{}, 1),
+	}
+	p.wg.Go(func() {
+		for {
+			c, err := listener.Accept()
+			if err != nil {
+				return
+			}
+			p.wg.Go(func() { p.serve(c) })
+		}
+	})
+	tb.Cleanup(func() {
+		close(p.done)
+		_ = listener.Close()
+		p.Cut()
+		p.wg.Wait()
+	})
+	return p
+}
+
+// Postgres puts a proxy in front of the server of a DATABASE_URL and returns the
+// URL that leads through it.
+func Postgres(tb testing.TB, databaseURL string) (*Proxy, string) {
+	tb.Helper()
+	u, err := url.Parse(databaseURL)
+	if err != nil {
+		tb.Fatal("the DATABASE_URL is not a URL") // it may hold a password
+	}
+	q := u.Query()
+	network, target := "tcp", net.JoinHostPort(u.Hostname(), orDefault(u.Port(), "5432"))
+	if host := q.Get("host"); host != "" {
+		network, target = "unix", filepath.Join(host, ".s.PGSQL."+orDefault(q.Get("port"), "5432"))
+	}
+	p := Start(tb, network, target)
+	q.Del("host")
+	q.Del("port")
+	q.Set("sslmode", "disable")
+	u.Host, u.RawQuery = p.Address(), q.Encode()
+	return p, u.String()
+}
+
+func orDefault(s, otherwise string) string {
+	if s == "" {
+		return otherwise
+	}
+	return s
+}
+
+// Address is the host and port to connect to.
+func (p *Proxy) Address() string { return p.listener.Addr().String() }
+
+// Cut closes every connection.
+func (p *Proxy) Cut() {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	for l := range p.lines {
+		l.close()
+	}
+}
+
+// Refuse has new connections closed at once, as a host does whose server is
+// not running.
+func (p *Proxy) Refuse(yes bool) {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	p.refusing = yes
+}
+
+// Silence holds everything back, with the connections open and new ones
+// accepted: a host that hangs, or a network that is parted. What was held back
+// arrives when the silence is over.
+func (p *Proxy) Silence(yes bool) {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	select {
+	case <-p.open:
+		if yes {
+			p.open = make(chan struct{})
+		}
+	default:
+		if !yes {
+			close(p.open)
+		}
+	}
+}
+
+// Delay has every piece of data wait, each way.
+func (p *Proxy) Delay(d time.Duration) {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	p.delay = d
+}
+
+// Judge has f decide on each piece of what clients say; nil: all of it passes.
+// f may be called from several goroutines at once, and may take its time: its
+// connection waits.
+func (p *Proxy) Judge(f func(said []byte) Verdict) {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	p.judge = f
+}
+
+// Held receives when an answer has been kept back, or a connection was cut
+// instead of it: by then the server has done what it was asked to.
+func (p *Proxy) Held() <-chan struct{} { return p.held }
+
+func (p *Proxy) serve(client net.Conn) {
+	p.mu.Lock()
+	refusing, network, target := p.refusing, p.network, p.target
+	p.mu.Unlock()
+	if refusing {
+		_ = client.Close()
+		return
+	}
+	server, err := net.DialTimeout(network, target, 5*time.Second)
+	if err != nil {
+		_ = client.Close()
+		return
+	}
+	l := &line{client: client, server: server, closed: make(chan struct{})}
+	p.mu.Lock()
+	p.lines[l] = true
+	p.mu.Unlock()
+	defer func() {
+		l.close()
+		p.mu.Lock()
+		defer p.mu.Unlock()
+		delete(p.lines, l)
+	}()
+	select {
+	case <-p.done: // just now
+		return
+	default:
+	}
+	p.wg.Go(func() { p.pump(l, server, client, p.answer) })
+	p.pump(l, client, server, p.ask)
+}
+
+// pump copies one way until the line is closed. decide reports whether a piece
+// passes.
+func (p *Proxy) pump(l *line, from, to net.Conn, decide func(*line, []byte) bool) {
+	defer l.close()
+	buffer := make([]byte, 64<<10)
+	for {
+		n, err := from.Read(buffer)
+		if n > 0 && p.wait(l) && decide(l, buffer[:n]) {
+			if _, err := to.Write(buffer[:n]); err != nil {
+				return
+			}
+		}
+		if err != nil {
+			return
+		}
+	}
+}
+
+// wait returns when data may pass, false if the line is closed before.
+func (p *Proxy) wait(l *line) bool {
+	p.mu.Lock()
+	open, delay := p.open, p.delay
+	p.mu.Unlock()
+	select {
+	case <-open:
+	case <-l.closed:
+		return false
+	}
+	if delay == 0 {
+		return true
+	}
+	select {
+	case <-time.After(delay):
+		return true
+	case <-l.closed:
+		return false
+	}
+}
+
+func (p *Proxy) ask(l *line, said []byte) bool {
+	p.mu.Lock()
+	judge := p.judge
+	p.mu.Unlock()
+	if judge == nil {
+		return true
+	}
+	v := judge(said)
+	if v == CutBefore {
+		p.Cut()
+		return false
+	}
+	if v != Pass {
+		l.mu.Lock()
+		l.after = v
+		l.mu.Unlock()
+	}
+	return true
+}
+
+func (p *Proxy) answer(l *line, _ []byte) bool {
+	l.mu.Lock()
+	after := l.after
+	l.mu.Unlock()
+	if after == Pass {
+		return true
+	}
+	if after == CutAfter {
+		p.Cut()
+	}
+	select {
+	case p.held <- struct{}{}:
+	default:
+	}
+	return false
+}
