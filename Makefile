@@ -6,6 +6,7 @@ BENCH      ?= .
 SCALE      ?= 1
 FILE       ?= examples/users.csv
 TIMEOUT    ?= 10m
+RUN        ?= .
 
 # RACE=1 runs the tests under the race detector, which needs a C compiler. With
 # ROLLCALL_REQUIRE_ALL=1 its absence is an error instead of a note.
@@ -25,7 +26,7 @@ endif
 TESTENV := GOFLAGS="$$($(GO) env GOFLAGS) -buildvcs=false"
 
 .DEFAULT_GOAL := help
-.PHONY: help test lint fmt vuln bench microbench fuzz build dev clean
+.PHONY: help test lint fmt vuln bench microbench fuzz chaos build dev clean
 
 help: ## list the targets
 	@awk -F ':.*## ' '/^[a-z]+:.*## / { printf "  make %-10s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
@@ -58,6 +59,9 @@ fuzz: ## each fuzz target for FUZZTIME=10s
 			$(GO) test -run '^$$' -fuzz "^$$target\$$" -fuzztime $(FUZZTIME) "$$dir" || exit 1; \
 		done; \
 	done
+
+chaos: ## the fault experiments in full size, some 20 minutes; RUN=regexp for some of them
+	$(TESTENV) ROLLCALL_CHAOS=full $(GO) test -v -count 1 -timeout 60m -run '$(RUN)' ./chaos
 
 # What /healthz calls this build: the tag or commit, where git can tell.
 VERSION    ?= $(shell git describe --tags --always --dirty 2>/dev/null || echo dev)

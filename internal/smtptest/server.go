@@ -36,6 +36,7 @@ type Config struct {
 	TLS        *tls.Config  // nil: a fresh certificate for Host; see Server.ClientTLS
 	Script     func(*Event) // called before each answer, one at a time; nil: all goes well
 	Discard    bool         // count the mails without keeping them
+	Took       func(Mail)   // gets each mail instead of its being kept, one at a time; nil: they are kept
 }
 
 // Event is a point at which the server is about to answer. A script changes the
@@ -234,7 +235,7 @@ func (s *Server) ask(e *Event) {
 	defer s.mu.Unlock()
 	s.counts[e.Verb]++
 	e.Count = s.counts[e.Verb]
-	if e.Verb != "CONNECT" && e.Verb != "." && !s.config.Discard {
+	if e.Verb != "CONNECT" && e.Verb != "." && !s.config.Discard && s.config.Took == nil {
 		s.lines = append(s.lines, e.Line)
 	}
 	if s.config.Script != nil {
@@ -246,7 +247,10 @@ func (s *Server) take(m Mail) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	s.accepted++
-	if !s.config.Discard {
+	switch {
+	case s.config.Took != nil:
+		s.config.Took(m)
+	case !s.config.Discard:
 		s.mails = append(s.mails, m)
 	}
 }

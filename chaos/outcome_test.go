@@ -1,0 +1,170 @@
+//go:build unix
+
+package chaos_test
+
+import (
+	"crypto/sha256"
+	"fmt"
+	"slices"
+	"strings"
+	"time"
+)
+
+// load is files to be imported and what must come of them.
+type load struct {
+	files  []string
+	people []string // the addresses that must be in at the end, sorted
+}
+
+// newLoad makes n files of so many rows each. Every address is in one file only;
+// about one row in a hundred is refused, some of them for repeating an earlier
+// row.
+func newLoad(name string, n, rows int) (l load) {
+	for f := range n {
+		var b strings.Builder
+		b.WriteString("email,name,role,department\n")
+		for i := range rows {
+			switch {
+			case i%200 == 17:
+				fmt.Fprintf(&b, "%s-%d-%d.example.com,Person %d,user,Sales\n", name, f, i, i)
+			case i%200 == 117:
+				fmt.Fprintf(&b, "%s-%d-%d@example.com,\"Person, %d again\",user,Sales\n", name, f, i-1, i)
+			default:
+				address := fmt.Sprintf("%s-%d-%d@example.com", name, f, i)
+				l.people = append(l.people, address)
+				fmt.Fprintf(&b, "%s,Person %d,%s,Sales\n", address, i, [...]string{"user", "Admin", ""}[i%3])
+			}
+		}
+		l.files = append(l.files, b.String())
+	}
+	slices.Sort(l.people)
+	return l
+}
+
+// outcome is all that can be seen of finished imports. Two runs of the same
+// load must make equal ones.
+type outcome struct {
+	Imports []string // status and counts, in the order of the files
+	Reports []string // errors.csv, to the byte, as its SHA-256
+	Users   string   // how many, and the SHA-256 of who they are
+	Invited int
+}
+
+// upload posts every file at once and returns the ids.
+func (l load) upload(h *house, options ...string) (ids []string) {
+	h.Helper()
+	for _, file := range l.files {
+		ids = append(ids, h.upload(file, options...))
+	}
+	return ids
+}
+
+// outcome waits for imports to end and their invitations to be out.
+func (h *house) outcome(ids []string, within time.Duration) (o outcome) {
+	h.Helper()
+	deadline := time.Now().Add(within)
+	for _, id := range ids {
+		i := h.until(id, time.Until(deadline), mailed)
+		total := int64(-1)
+		if i.Total != nil {
+			total = *i.Total
+		}
+		o.Imports = append(o.Imports, fmt.Sprintf("%s total=%d checked=%d valid=%d processed=%d imported=%d updated=%d failed=%d invitations=%+v",
+			i.Status, total, i.Checked, i.Valid, i.Processed, i.Imported, i.Updated, i.Failed, i.Invitations))
+		report := h.ask("GET", "/api/admin/users/imports/"+id+"/errors.csv", nil)
+		if report.status != 200 {
+			h.Fatalf("errors.csv was answered with %d\n%s", report.status, report.body)
+		}
+		o.Reports = append(o.Reports, fmt.Sprintf("%d bytes %x", len(report.body), sha256.Sum256(report.body)))
+		o.Invited += int(i.Invitations.Sent)
+	}
+	people := h.people()
+	o.Users = fmt.Sprintf("%d %x", len(people), sha256.Sum256([]byte(strings.Join(people, "\n"))))
+	return o
+}
+
+// people are the addresses of all users, sorted.
+func (h *house) people() (all []string) {
+	h.Helper()
+	rows, err := h.db.Query(`SELECT email FROM users`)
+	if err != nil {
+		h.Fatal(err)
+	}
+	defer rows.Close()
+	for rows.Next() {
+		var email string
+		if err := rows.Scan(&email); err != nil {
+			h.Fatal(err)
+		}
+		all = append(all, email)
+	}
+	if err := rows.Err(); err != nil {
+		h.Fatal(err)
+	}
+	slices.Sort(all)
+	return all
+}
+
+// same fails the test unless an outcome is that of the undisturbed run, the
+// users are those expected, and the counters are what they count.
+func (h *house) same(l load, got, undisturbed outcome) {
+	h.Helper()
+	if !slices.Equal(got.Imports, undisturbed.Imports) {
+		h.Errorf("counts differ from an undisturbed run:\n%s\nwant\n%s", strings.Join(got.Imports, "\n"), strings.Join(undisturbed.Imports, "\n"))
+	}
+	if !slices.Equal(got.Reports, undisturbed.Reports) {
+		h.Errorf("errors.csv differs from an undisturbed run:\n%s\nwant\n%s", strings.Join(got.Reports, "\n"), strings.Join(undisturbed.Reports, "\n"))
+	}
+	if got.Users != undisturbed.Users {
+		h.Errorf("users %s, want %s", got.Users, undisturbed.Users)
+	}
+	if !slices.Equal(h.people(), l.people) {
+		h.Error("the users are not those in the files")
+	}
+	h.consistent()
+}
+
+// consistent holds the counters on the imports to what they count.
+func (h *house) consistent() {
+	h.Helper()
+	if drifted := one[int](h, `
+		SELECT count(*) FROM imports i
+		 WHERE (i.invites_held, i.invites_pending, i.invites_sent, i.invites_failed) IS DISTINCT FROM
+		       (SELECT (count(*) FILTER (WHERE v.status = 'held'), count(*) FILTER (WHERE v.status = 'pending'),
+		                count(*) FILTER (WHERE v.status = 'sent'), count(*) FILTER (WHERE v.status = 'failed'))
+		          FROM invitations v WHERE v.import_id = i.id)
+		    OR i.imported <> (SELECT count(*) FROM users u WHERE u.import_id = i.id)`); drifted > 0 {
+		h.Errorf("%d imports whose counters are off", drifted)
+	}
+}
+
+// undisturbed runs a load on a house of its own, where nothing happens.
+func undisturbed(h *house, l load, options ...string) outcome {
+	h.Helper()
+	calm := newHouse(h.T, site{})
+	api, worker := calm.startAPI(), calm.startWorker()
+	o := calm.outcome(l.upload(calm, options...), 5*time.Minute)
+	worker.stop()
+	api.stop()
+	if !slices.Equal(calm.people(), l.people) {
+		h.Fatal("the undisturbed run did not make the expected users")
+	}
+	return o
+}
+
+// delivered fails the test unless everybody invited was written to, and no more
+// mails came twice than explained.
+func (h *house) delivered(l load, most int) delivered {
+	h.Helper()
+	d := h.post.delivered()
+	for _, address := range l.people {
+		if h.post.got(address) == 0 {
+			h.Errorf("%s was invited and never written to", address)
+			break
+		}
+	}
+	if d.People != len(l.people) || d.Duplicates > most || d.Strangers > 0 {
+		h.Errorf("%+v, want %d people, at most %d duplicates, and those under the same Message-ID", d, len(l.people), most)
+	}
+	return d
+}
