@@ -65,12 +65,13 @@ func ServeAPI(ctx context.Context, cfg config.Config, extras Extras, log *slog.L
 	bell := jobs.NewBell(redis)
 	defer bell.Close()
 	watcher := storage.NewWatcher(store, log)
-	handler, site, err := newHandler(ctx, cfg, store, watcher, bell, extras, log)
+	registry := newRegistry(store, log)
+	handler, site, err := newHandler(ctx, cfg, store, watcher, bell, newTraffic(registry), extras, log)
 	if err != nil {
 		return err
 	}
 	schema := func(ctx context.Context) error { return migrations.Check(ctx, store.DB()) }
-	stopMetrics, err := serveMetrics(ctx, cfg.MetricsListen, newRegistry(), schema, log)
+	stopMetrics, err := serveMetrics(ctx, cfg.MetricsListen, registry, schema, log)
 	if err != nil {
 		return err
 	}
@@ -121,7 +122,7 @@ func serve(ctx context.Context, server *http.Server, listener net.Listener, log 
 }
 
 // newHandler puts the API and the pages into one router.
-func newHandler(ctx context.Context, cfg config.Config, store *storage.Store, watcher *storage.Watcher, bell *jobs.Bell, extras Extras, log *slog.Logger) (http.Handler, *web.Site, error) {
+func newHandler(ctx context.Context, cfg config.Config, store *storage.Store, watcher *storage.Watcher, bell *jobs.Bell, meter *traffic, extras Extras, log *slog.Logger) (http.Handler, *web.Site, error) {
 	signer, err := newSigner(cfg)
 	if err != nil {
 		return nil, nil, err
@@ -167,6 +168,7 @@ func newHandler(ctx context.Context, cfg config.Config, store *storage.Store, wa
 		return nil, nil, err
 	}
 	engine := httpapi.NewEngine()
+	engine.Use(meter.count)
 	api.Register(engine)
 	site.Register(engine)
 	engine.NoMethod(api.MethodNotAllowed)

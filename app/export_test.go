@@ -1,10 +1,45 @@
 package app
 
+import (
+	"context"
+	"log/slog"
+	"net/http"
+
+	"github.com/gin-gonic/gin"
+	"github.com/prometheus/client_golang/prometheus"
+
+	"rollcall/config"
+	"rollcall/httpapi"
+	"rollcall/jobs"
+	"rollcall/storage"
+	"rollcall/web"
+)
+
 // What the tests look at from outside.
 var (
-	NewHandler = newHandler
-	NewServer  = newServer
-	OpenStore  = openStore
+	NewServer = newServer
+	OpenStore = openStore
 	// ProcessWithin is Process with another time for the drain.
 	ProcessWithin = process
 )
+
+// NewHandler is newHandler, counting into a registry of its own.
+func NewHandler(ctx context.Context, cfg config.Config, store *storage.Store, watcher *storage.Watcher, bell *jobs.Bell, extras Extras, log *slog.Logger) (http.Handler, *web.Site, error) {
+	return newHandler(ctx, cfg, store, watcher, bell, newTraffic(prometheus.NewRegistry()), extras, log)
+}
+
+// Registries are what the two programs register.
+func Registries(store *storage.Store, log *slog.Logger) (api, worker *prometheus.Registry) {
+	api, worker = newRegistry(store, log), newRegistry(store, log)
+	newTraffic(api)
+	jobs.NewMetrics(worker)
+	return api, worker
+}
+
+// Counting is a handler whose requests are counted as those of the API are.
+func Counting(reg prometheus.Registerer, routes func(gin.IRouter)) http.Handler {
+	engine := httpapi.NewEngine()
+	engine.Use(newTraffic(reg).count)
+	routes(engine)
+	return engine
+}

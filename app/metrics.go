@@ -11,13 +11,22 @@ import (
 	"github.com/prometheus/client_golang/prometheus"
 	"github.com/prometheus/client_golang/prometheus/collectors"
 	"github.com/prometheus/client_golang/prometheus/promhttp"
+
+	"rollcall/storage"
 )
 
-// newRegistry makes a registry with what every Go program tells.
-func newRegistry() *prometheus.Registry {
+// newRegistry makes a registry with what both programs tell: of themselves, of
+// their connections to the database, and of the state in it.
+func newRegistry(store *storage.Store, log *slog.Logger) *prometheus.Registry {
 	registry := prometheus.NewRegistry()
-	registry.MustRegister(collectors.NewGoCollector(),
-		collectors.NewProcessCollector(collectors.ProcessCollectorOpts{}))
+	build := prometheus.NewGauge(prometheus.GaugeOpts{
+		Name: "rollcall_build_info", Help: "1, for the version that runs.", ConstLabels: prometheus.Labels{"version": Version},
+	})
+	build.Set(1)
+	registry.MustRegister(build, collectors.NewGoCollector(),
+		collectors.NewProcessCollector(collectors.ProcessCollectorOpts{}),
+		collectors.NewDBStatsCollector(store.DB(), "rollcall"),
+		newVitals(store, log))
 	return registry
 }
 

@@ -32,7 +32,7 @@ func RunWorker(ctx context.Context, cfg config.Config, log *slog.Logger) error {
 	}
 	bell := jobs.NewBell(redis)
 	defer bell.Close()
-	registry := newRegistry()
+	registry := newRegistry(store, log)
 	meter := jobs.NewMetrics(registry)
 	mailer, err := newMailer(store, cfg, log, meter)
 	if err != nil {

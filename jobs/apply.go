@@ -77,7 +77,7 @@ func (w *work) readBatches(ctx context.Context, out chan<- read) {
 	}
 	defer func() {
 		if p := recover(); p != nil {
-			send(read{err: panicked(w.log, p)})
+			send(read{err: w.panicked(p)})
 		}
 	}()
 	b, err := w.beginApply(ctx)

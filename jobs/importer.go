@@ -156,7 +156,7 @@ type work struct {
 func (w *work) passes(ctx context.Context) (err error) {
 	defer func() {
 		if p := recover(); p != nil {
-			err = panicked(w.log, p)
+			err = w.panicked(p)
 		}
 	}()
 	if w.claim.Import.Status == roster.Checking {
@@ -171,8 +171,9 @@ func (w *work) passes(ctx context.Context) (err error) {
 }
 
 // panicked logs where, not what: the value may hold a cell.
-func panicked(log *slog.Logger, p any) error {
-	log.Error("panic while working on an import", "type", fmt.Sprintf("%T", p), "stack", string(debug.Stack()))
+func (w *work) panicked(p any) error {
+	w.meter.panics.WithLabelValues(atImport).Inc()
+	w.log.Error("panic while working on an import", "type", fmt.Sprintf("%T", p), "stack", string(debug.Stack()))
 	return errors.New("panic while working on an import")
 }
 

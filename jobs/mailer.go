@@ -154,6 +154,7 @@ func (m *Mailer) attempt(ctx context.Context, out storage.Outgoing) (err error) 
 
 // panicked logs where, not what, and puts it down to this one invitation.
 func (m *Mailer) panicked(p any) error {
+	m.meter.panics.WithLabelValues(atInvitation).Inc()
 	m.log.Error("panic while sending an invitation", "type", fmt.Sprintf("%T", p), "stack", string(debug.Stack()))
 	return &mail.Failure{Class: mail.Temporary, Stage: mail.StageCompose, Err: errors.New("panic")}
 }
@@ -179,13 +180,13 @@ func (m *Mailer) outcome(out storage.Outgoing, err error) (storage.Outcome, paus
 	var f *mail.Failure
 	switch {
 	case err == nil:
-		m.meter.mails.WithLabelValues("sent").Inc()
+		m.meter.sent(nil)
 		o.Status = roster.InvitationSent
 		return o, pause{}
 	case !errors.As(err, &f):
 		return m.ours(o, err)
 	}
-	m.meter.mails.WithLabelValues(f.Class.String()).Inc()
+	m.meter.sent(f)
 	o.Error = words(f)
 	switch f.Class {
 	case mail.Permanent:
@@ -215,7 +216,7 @@ func (m *Mailer) outcome(out storage.Outgoing, err error) (storage.Outcome, paus
 // ours is the outcome of an attempt that never got as far as a mail server. The
 // pauses do not grow: to see whether a server is configured by now costs nothing.
 func (m *Mailer) ours(o storage.Outcome, err error) (storage.Outcome, pause) {
-	m.meter.mails.WithLabelValues("not_sendable").Inc()
+	m.meter.mails.WithLabelValues(outcomeNotSendable).Inc()
 	m.log.Warn("invitations cannot be sent", "error", err)
 	o.Spared = true
 	if passing(err) { // the settings could not be read

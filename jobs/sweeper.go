@@ -11,8 +11,9 @@ import (
 )
 
 const (
-	sweepMost = 1000            // imports rung in one sweep
-	undoMost  = 5 * time.Second // going on with undos in one sweep
+	sweepMost = 1000             // imports rung in one sweep
+	undoMost  = 5 * time.Second  // going on with undos in one sweep
+	foldEvery = 10 * time.Second // between foldings of the tallies
 )
 
 // sweeper sets going again what got stuck, and clears away what is over. Its
@@ -35,6 +36,7 @@ func (s *sweeper) run(ctx context.Context) {
 	all.Go(func() { s.repeat(ctx, "undo", s.every, s.undo) })
 	all.Go(func() { s.repeat(ctx, "purge", s.purges, s.purge) })
 	all.Go(func() { s.repeat(ctx, "deliveries", s.purges, s.purgeDeliveries) })
+	all.Go(func() { s.repeat(ctx, "tallies", foldEvery, s.store.FoldTallies) })
 	all.Wait()
 }
 

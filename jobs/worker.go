@@ -53,6 +53,7 @@ const checkEvery = 20 * time.Millisecond
 type Worker struct {
 	cfg      WorkerConfig
 	log      *slog.Logger
+	meter    *Metrics
 	bell     *Bell
 	importer *Importer
 	mailer   *Mailer
@@ -65,7 +66,7 @@ type Worker struct {
 func NewWorker(store *storage.Store, bell *Bell, importer *Importer, mailer *Mailer, log *slog.Logger, meter *Metrics, cfg WorkerConfig) *Worker {
 	cfg.fill()
 	return &Worker{
-		cfg: cfg, log: log, bell: bell, importer: importer, mailer: mailer,
+		cfg: cfg, log: log, meter: meter, bell: bell, importer: importer, mailer: mailer,
 		outbox: newOutbox(store, bell, mailer.postman, log, cfg),
 		sweeper: &sweeper{
 			store: store, bell: bell, log: log, meter: meter,
@@ -135,6 +136,7 @@ func (w *Worker) handler(stop context.Context, kind string, do func(context.Cont
 		defer w.under.Done()
 		defer func() {
 			if p := recover(); p != nil { // asynq would keep the task for good
+				w.meter.panics.WithLabelValues(atTask).Inc()
 				w.log.Error("panic in a task", "kind", kind, "type", fmt.Sprintf("%T", p), "stack", string(debug.Stack()))
 			}
 		}()

@@ -62,6 +62,8 @@ func TestImpossibleStatesAreRefused(t *testing.T) {
 		{"imports", unended + `status = 'importing', undone_at = now()`, "imports_undone_after_end"},
 		{"imports", `undo_finished_at = now()`, "imports_undo_finished"},
 		{"imports", `follows = id`, "imports_follows_another"},
+		{"imports", `trace_parent = '00-trace'`, "imports_trace_parent"},
+		{"tallies", `kind = 'user'`, "tallies_kind_known"},
 		{"users", `role = 'owner'`, "users_role_known"},
 		{"users", `status = 'gone'`, "users_status_known"},
 		{"users", `password_hash = NULL`, "users_active_has_password"},
@@ -94,7 +96,7 @@ func TestImpossibleStatesAreRefused(t *testing.T) {
 		})
 	}
 	rows, err := db.QueryContext(t.Context(), `
-		SELECT conname FROM pg_constraint WHERE contype = 'c' AND conrelid = ANY('{imports,users,api_tokens,audit_log,invitations,mail_state,webhooks,webhook_deliveries}'::regclass[])`)
+		SELECT conname FROM pg_constraint WHERE contype = 'c' AND conrelid = ANY('{imports,users,api_tokens,audit_log,invitations,mail_state,tallies,webhooks,webhook_deliveries}'::regclass[])`)
 	if err != nil {
 		t.Fatal(err)
 	}

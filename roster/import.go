@@ -21,8 +21,10 @@ const (
 	Failed    Status = "failed"    // the file as a whole could not be used; nothing was written
 )
 
-// Statuses lists every state.
 var statuses = []Status{Queued, Checking, Ready, Importing, Completed, Canceled, Failed}
+
+// Statuses lists every state.
+func Statuses() []Status { return slices.Clone(statuses) }
 
 // ParseStatus finds the state named s.
 func ParseStatus(s string) (Status, bool) {

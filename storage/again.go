@@ -69,7 +69,7 @@ func takeFile(ctx context.Context, tx *sqlx.Tx, earlier uuid.UUID, by Entry) (ne
 			return newFile{}, err
 		}
 	}
-	return newFile{r.Filename, r.Size, [32]byte(r.SHA256)}, nil
+	return newFile{name: r.Filename, size: r.Size, sum: [32]byte(r.SHA256)}, nil
 }
 
 func follow(ctx context.Context, tx *sqlx.Tx, id, earlier uuid.UUID) error {

@@ -28,6 +28,9 @@ type Claim struct {
 	// place without a commit and without handing back.
 	Crashes int
 	Lease   time.Duration
+	// TraceParent is the span of the upload, as a W3C traceparent; "": the
+	// import is not traced.
+	TraceParent string
 }
 
 // ClaimImport takes an import in hand for lease, by the database's clock. A
@@ -62,7 +65,11 @@ func (s *Store) ClaimImport(ctx context.Context, id uuid.UUID, lease time.Durati
 		return nil, err
 	}
 	at := tabular.Position{Row: r.AtRow, Line: r.AtLine, Offset: r.AtOffset, Skip: r.AtSkip}
-	return &Claim{Import: i, Layout: layout, Fence: r.Fence, At: at, Crashes: r.Crashes - 1, Lease: lease}, nil
+	c := &Claim{Import: i, Layout: layout, Fence: r.Fence, At: at, Crashes: r.Crashes - 1, Lease: lease}
+	if r.TraceParent != nil {
+		c.TraceParent = *r.TraceParent
+	}
+	return c, nil
 }
 
 // HandBack ends a claim in good order: others may take the import at once. It

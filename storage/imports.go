@@ -24,7 +24,7 @@ const importColumns = `
 	invites_held, invites_pending, invites_sent, invites_failed, invites_accepted,
 	warnings, failure, fence, dispatch, crashes, at_row, at_line, at_offset, at_skip,
 	first_user_id, last_user_id, actor_kind, actor_id, actor,
-	created_at, started_at, finished_at, undone_at, purged_at, revision`
+	created_at, started_at, finished_at, undone_at, purged_at, revision, trace_parent`
 
 type importRow struct {
 	ID              uuid.UUID      `db:"id"`
@@ -80,6 +80,8 @@ type importRow struct {
 	UndoneAt   *time.Time       `db:"undone_at"`
 	PurgedAt   *time.Time       `db:"purged_at"`
 	Revision   int64            `db:"revision"`
+
+	TraceParent *string `db:"trace_parent"`
 }
 
 // asImport turns the row into the noun.

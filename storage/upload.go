@@ -32,6 +32,9 @@ type Upload struct {
 	// SealSecret makes the secret of the webhook, if the options name one
 	// that the caller does not have yet.
 	SealSecret Sealing
+	// TraceParent is the span the work on the import belongs under, as a W3C
+	// traceparent; "": none.
+	TraceParent string
 }
 
 // Received is what became of an Upload.
@@ -108,7 +111,7 @@ func receive(ctx context.Context, tx *sqlx.Tx, u Upload) (Received, error) {
 		i, err := r.asImport()
 		return Received{Import: i}, err
 	}
-	i, err := insertImport(ctx, tx, id, u.By, newFile{filename, size, sum}, options)
+	i, err := insertImport(ctx, tx, id, u.By, newFile{filename, size, sum, u.TraceParent}, options)
 	if err != nil {
 		return Received{}, err
 	}
@@ -196,6 +199,8 @@ type newFile struct {
 	name string
 	size int64
 	sum  [32]byte
+
+	traceParent string // "" for none
 }
 
 func insertImport(ctx context.Context, tx *sqlx.Tx, id uuid.UUID, by Entry, f newFile, o roster.Options) (*roster.Import, error) {
@@ -211,11 +216,11 @@ func insertImport(ctx context.Context, tx *sqlx.Tx, id uuid.UUID, by Entry, f ne
 	var r importRow
 	if err := tx.GetContext(ctx, &r, `
 		INSERT INTO imports (id, dry_run, on_duplicate, send_invitations, encoding, delimiter, mapping, webhook_url,
-		                     filename, size_bytes, sha256, actor_kind, actor_id, actor, dispatch, rung_at)
-		VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12, $13, $14, 1, now())
+		                     filename, size_bytes, sha256, actor_kind, actor_id, actor, dispatch, rung_at, trace_parent)
+		VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12, $13, $14, 1, now(), NULLIF($15, ''))
 		RETURNING `+importColumns,
 		id, o.DryRun, o.OnDuplicate, o.SendInvitations, o.Encoding, o.Delimiter, mapping, o.WebhookURL,
-		f.name, f.size, f.sum[:], by.Actor.Kind, by.Actor.ID, by.Actor.Label); err != nil {
+		f.name, f.size, f.sum[:], by.Actor.Kind, by.Actor.ID, by.Actor.Label, f.traceParent); err != nil {
 		return nil, err
 	}
 	entry := by.on("import.create", "import", id).with(map[string]any{"dry_run": o.DryRun, "size_bytes": f.size})
