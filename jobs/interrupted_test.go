@@ -116,7 +116,7 @@ func TestInterruptedImportEndsTheSame(t *testing.T) {
 
 func (h *house) runRoughly(t *testing.T, r *rapid.T, id uuid.UUID) (cuts int) {
 	cutter := newSeverable(t, h.url)
-	defer cutter.stop()
+	defer cutter.Stop()
 	store, err := storage.Open(cutter.url, storage.Options{MaxConns: 2})
 	if err != nil {
 		r.Fatal(err)

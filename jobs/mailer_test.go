@@ -167,7 +167,7 @@ func TestOutcomeSurvivesDatabase(t *testing.T) {
 		for _, deaf := range []bool{false, true} {
 			h.empty()
 			cutter := newSeverable(t, h.url)
-			defer cutter.stop()
+			defer cutter.Stop()
 			store, err := storage.Open(cutter.url, storage.Options{MaxConns: 2})
 			if err != nil {
 				t.Fatal(err)

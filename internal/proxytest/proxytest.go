@@ -16,6 +16,7 @@ import (
 type Proxy struct {
 	listener net.Listener
 	done     chan struct{}
+	once     sync.Once
 	wg       sync.WaitGroup
 
 	mu              sync.Mutex
@@ -78,13 +79,19 @@ func Start(tb testing.TB, network, target string) *Proxy {
 			p.wg.Go(func() { p.serve(c) })
 		}
 	})
-	tb.Cleanup(func() {
-		close(p.done)
-		_ = listener.Close()
-		p.Cut()
-		p.wg.Wait()
-	})
+	tb.Cleanup(p.Stop)
 	return p
+}
+
+// Stop closes the listener and every connection, and waits for their end. It
+// may be called more than once.
+func (p *Proxy) Stop() {
+	p.once.Do(func() {
+		close(p.done)
+		_ = p.listener.Close()
+		p.Cut()
+	})
+	p.wg.Wait()
 }
 
 // Postgres puts a proxy in front of the server of a DATABASE_URL and returns the
