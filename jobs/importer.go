@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"log/slog"
+	"math"
 	"runtime/debug"
 	"time"
 
@@ -55,7 +56,7 @@ type Importer struct {
 // NewImporter makes an Importer.
 func NewImporter(store *storage.Store, log *slog.Logger, meter *Metrics, cfg ImporterConfig) *Importer {
 	cfg.fill()
-	return &Importer{store: store, log: log, cfg: cfg, meter: meter, fault: func(roster.Status, int64) {}}
+	return &Importer{store: store, log: log, cfg: cfg, meter: meter, fault: planted()}
 }
 
 // Rest says what remains after a run.
@@ -96,7 +97,7 @@ func (im *Importer) Run(ctx context.Context, id uuid.UUID) (rest Rest, err error
 		log.Info("claim lost: another worker has the import, or it was canceled")
 		return rest, nil
 	}
-	im.abandon(ctx, claim)
+	im.abandon(ctx, claim, err)
 	return rest, err
 }
 
@@ -125,12 +126,17 @@ const (
 )
 
 // abandon lets go of a claim after an error. If that fails too, the lease runs
-// out.
-func (im *Importer) abandon(ctx context.Context, c *storage.Claim) {
+// out. A database that is full or slow is no fault of any row, however long that
+// lasts: batches get smaller for it, and no row is refused.
+func (im *Importer) abandon(ctx context.Context, c *storage.Claim, cause error) {
 	ctx, cancel := im.committing(ctx)
 	defer cancel()
+	most := math.MaxInt32
+	if storage.Interrupted(cause) {
+		most = crashesBeforeRefusal / 2
+	}
 	wait := min(abandonWait<<min(c.Crashes, 10), abandonMost)
-	if err := ignoreLost(im.store.Abandon(ctx, c, wait)); err != nil {
+	if err := ignoreLost(im.store.Abandon(ctx, c, wait, most)); err != nil {
 		im.log.Warn("claim could not be let go, its lease will run out", "import_id", c.Import.ID, "error", err)
 	}
 }

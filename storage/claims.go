@@ -86,14 +86,14 @@ func (s *Store) HandBack(ctx context.Context, c *Claim) (dispatch int64, err err
 	return dispatch, err
 }
 
-// Abandon ends a claim that met an error, keeping count of it: should the next
-// ones end here too, their batches get smaller until the row at fault stands
-// alone. The import is due again after wait.
-func (s *Store) Abandon(ctx context.Context, c *Claim, wait time.Duration) (err error) {
+// Abandon ends a claim that met an error, keeping count of it, up to most: should
+// the next ones end here too, their batches get smaller until the row at fault
+// stands alone. The import is due again after wait.
+func (s *Store) Abandon(ctx context.Context, c *Claim, wait time.Duration, most int) (err error) {
 	defer translate(&err, "abandon import %s", c.Import.ID)
 	r, err := s.db.ExecContext(ctx, `
-		UPDATE imports SET lease_until = clock_timestamp() + make_interval(secs => $3)
-		 WHERE id = $1 AND fence = $2 AND status IN ('checking', 'importing')`, c.Import.ID, c.Fence, seconds(wait))
+		UPDATE imports SET lease_until = clock_timestamp() + make_interval(secs => $3), crashes = LEAST(crashes, $4)
+		 WHERE id = $1 AND fence = $2 AND status IN ('checking', 'importing')`, c.Import.ID, c.Fence, seconds(wait), most)
 	if err != nil {
 		return err
 	}

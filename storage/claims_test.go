@@ -52,7 +52,7 @@ func TestLostClaim(t *testing.T) {
 	}
 	writes := map[string]func(*storage.Claim) error{
 		"HandBack":   func(c *storage.Claim) error { _, err := h.HandBack(h.ctx, c); return err },
-		"Abandon":    func(c *storage.Claim) error { return h.Abandon(h.ctx, c, 0) },
+		"Abandon":    func(c *storage.Claim) error { return h.Abandon(h.ctx, c, 0, 100) },
 		"FailImport": func(c *storage.Claim) error { return h.FailImport(h.ctx, c, roster.Failure{Code: roster.EmptyFile}) },
 		"SaveChecked": func(c *storage.Claim) error {
 			return h.SaveChecked(h.ctx, c, storage.Checked{To: at(9), Rows: 1, Valid: 1})
@@ -89,7 +89,7 @@ func TestCrashesAreCounted(t *testing.T) {
 	t.Parallel()
 	h := newHouse(t)
 	c := h.claim(h.receive(roster.Options{}).ID)
-	h.must(h.Abandon(h.ctx, c, time.Hour))
+	h.must(h.Abandon(h.ctx, c, time.Hour, 100))
 	if _, err := h.ClaimImport(h.ctx, c.Import.ID, time.Minute); !errors.Is(err, storage.ErrNotClaimable) {
 		t.Errorf("before its wait is over: %v", err)
 	}

@@ -112,6 +112,17 @@ func unavailable(err error) bool {
 		errors.As(err, &netErr)
 }
 
+// Interrupted reports whether err says that the database was away, full, took
+// too long or gave way to others, rather than that it minds what it was given:
+// the same may well succeed another time.
+func Interrupted(err error) bool {
+	if sqlState(err) == "57014" { // our own timeout, in PostgreSQL's words
+		return true
+	}
+	return errors.Is(err, ErrUnavailable) || conflicted(err) ||
+		errors.Is(err, context.DeadlineExceeded) || errors.Is(err, context.Canceled)
+}
+
 // bodyError is an error of the one who sends a file. A line that breaks there
 // looks like one that breaks between us and the database, and is not.
 type bodyError struct{ error }
