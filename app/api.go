@@ -179,5 +179,9 @@ func newHandler(ctx context.Context, cfg config.Config, store *storage.Store, wa
 		}
 		site.NotFound(c)
 	})
-	return engine, site, nil
+	proxies, err := config.ParseProxies(cfg.TrustedProxies)
+	if err != nil {
+		return nil, nil, fmt.Errorf("ROLLCALL_TRUSTED_PROXIES: %w", err)
+	}
+	return forwarded(proxies, engine), site, nil
 }

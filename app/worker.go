@@ -49,13 +49,21 @@ func RunWorker(ctx context.Context, cfg config.Config, log *slog.Logger) error {
 	if err != nil {
 		return err
 	}
-	importer := jobs.NewImporter(store, log, meter, jobs.ImporterConfig{MaxRows: cfg.MaxRows})
+	importer := jobs.NewImporter(store, log, meter, jobs.ImporterConfig{MaxRows: cfg.MaxRows, AdminScopes: adminScopes(cfg)})
 	worker := jobs.NewWorker(store, bell, importer, mailer, log, meter, jobs.WorkerConfig{
 		Redis: redis, Imports: importsAtOnce, Connections: cfg.MailConcurrency, Retention: cfg.Retention,
 		Courier: courier,
 	})
 	log.Info("worker runs")
 	return worker.Run(ctx)
+}
+
+// adminScopes are the scopes with which a token may bring in administrators.
+func adminScopes(cfg config.Config) []string {
+	if cfg.ImportAdmins == string(auth.ScopeAdmin) {
+		return []string{cfg.ImportAdmins}
+	}
+	return storage.AdminScopes()
 }
 
 func newCourier(store *storage.Store, cfg config.Config, log *slog.Logger, meter *jobs.Metrics) (*jobs.Courier, error) {

@@ -44,6 +44,9 @@ func rules() map[string]rule {
 		"address":      {"an address such as no-reply@example.com, without a display name", brokenAddress},
 		"log_format":   {"text or json", brokenLogFormat},
 
+		"import_admins": {"imports or admin", brokenImportAdmins},
+		"proxies":       {"addresses and CIDR blocks of your proxies separated by commas, such as 10.1.0.0/16,fd12:3456::1", brokenProxies},
+
 		"webhook_addresses": {"CIDR blocks separated by commas, such as 10.1.0.0/16,fd12:3456::/32, or true, or false", brokenWebhookAddresses},
 	}
 }
@@ -246,6 +249,13 @@ func brokenLogFormat(value string) string {
 func brokenWebhookAddresses(value string) string {
 	if _, err := webhook.ParseAddresses(value); err != nil {
 		return "holds something that is neither an address nor a CIDR block"
+	}
+	return ""
+}
+
+func brokenImportAdmins(value string) string {
+	if value != "imports" && value != "admin" {
+		return "is neither imports nor admin"
 	}
 	return ""
 }

@@ -37,6 +37,10 @@ type Config struct {
 	// host:port. Empty: not served.
 	MetricsListen string `env:"ROLLCALL_METRICS_LISTEN" envDefault:"127.0.0.1:9090" default_worker:"127.0.0.1:9091" read:"api worker dev" empty:"off" check:"listen" about:"address of /metrics, /healthz and /readyz; empty turns it off"`
 
+	// TrustedProxies are the proxies whose X-Forwarded-For is believed; see
+	// ParseProxies. Empty: none, and the address of the connection counts.
+	TrustedProxies string `env:"ROLLCALL_TRUSTED_PROXIES" read:"api" check:"proxies" about:"proxies whose X-Forwarded-For tells the client's address, for throttling and the audit log: addresses and CIDR blocks separated by commas"`
+
 	// PublicURL is the base of every link in mail, without a trailing slash:
 	// http or https, a host and perhaps a port, nothing else.
 	PublicURL string `env:"ROLLCALL_PUBLIC_URL" envDefault:"http://localhost:8080" read:"api worker user dev" check:"public_url" about:"base of every link in mail: scheme and host, no path"`
@@ -83,6 +87,10 @@ type Config struct {
 	// WebhookAllowPrivate says which addresses webhooks may go to beside those
 	// of the public Internet; see webhook.ParseAddresses. Empty: none.
 	WebhookAllowPrivate string `env:"ROLLCALL_WEBHOOK_ALLOW_PRIVATE" default_dev:"127.0.0.0/8,::1" read:"api worker dev" check:"webhook_addresses" about:"addresses webhooks may go to beside the public Internet's, over http too: CIDR blocks separated by commas, or true for loopback and all private networks"`
+
+	// ImportAdmins is the least scope with which a token's imports may bring in
+	// administrators: imports or admin.
+	ImportAdmins string `env:"ROLLCALL_IMPORT_ADMINS" envDefault:"imports" read:"worker dev" check:"import_admins" about:"scope a token needs for rows with the role admin: imports (any token that may import) or admin"`
 
 	// DataDir is where dev keeps its database, its mail and what it generated.
 	DataDir string `env:"ROLLCALL_DATA_DIR" envDefault:".rollcall" doc_default:".rollcall (as root: /var/lib/rollcall)" read:"dev" about:"data of the dev command"`

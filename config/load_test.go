@@ -56,7 +56,7 @@ func TestLoadWorkerDefaults(t *testing.T) {
 		DatabaseURL: databaseURL, RedisURL: redisURL, Secret: secret,
 		MetricsListen: "127.0.0.1:9091", PublicURL: "http://localhost:8080", Brand: "SecureAI",
 		MailFrom: "no-reply@localhost", MailConcurrency: 4, InvitationTTL: 72 * time.Hour,
-		MaxRows: 1000000, Retention: 720 * time.Hour,
+		MaxRows: 1000000, Retention: 720 * time.Hour, ImportAdmins: "imports",
 	}
 	if diff := diffConfig(want, got); diff != "" {
 		t.Errorf("LoadWorker (-want +got):\n%s", diff)
@@ -76,7 +76,7 @@ func TestLoadDevDefaults(t *testing.T) {
 	want := config.Config{
 		Listen: "0.0.0.0:8123", MetricsListen: "127.0.0.1:9090", PublicURL: "http://localhost:8123", Brand: "SecureAI",
 		MailFrom: "no-reply@localhost", MailConcurrency: 4, InvitationTTL: 72 * time.Hour,
-		MaxUploadBytes: 268435456, MaxRows: 1000000, ImportWait: 10 * time.Second, Retention: 720 * time.Hour,
+		MaxUploadBytes: 268435456, MaxRows: 1000000, ImportWait: 10 * time.Second, Retention: 720 * time.Hour, ImportAdmins: "imports",
 		WebhookAllowPrivate: "127.0.0.0/8,::1", DataDir: dataDir, DevAdminEmail: "admin@example.com",
 	}
 	if diff := diffConfig(want, got); diff != "" {
@@ -216,6 +216,8 @@ func TestFaults(t *testing.T) {
 		{"ROLLCALL_PUBLIC_URL", "https://x.example//", "has something after the host"},
 		{"ROLLCALL_PUBLIC_URL", "https://x.example?", "has something after the host"},
 		{"ROLLCALL_PUBLIC_URL", "https://x.example#", "has something after the host"},
+		{"ROLLCALL_TRUSTED_PROXIES", "10.0.0.1,proxy.internal", "entry 2 is neither an address nor a CIDR block"},
+		{"ROLLCALL_TRUSTED_PROXIES", "0.0.0.0/0", "entry 1 would trust everybody"},
 		{"ROLLCALL_BRAND", "  ", "is blank or holds characters that cannot be printed"},
 		{"ROLLCALL_BRAND", "Secure\nBcc: x", "is blank or holds characters that cannot be printed"},
 		{"ROLLCALL_BRAND", strings.Repeat("x", 65), "has more than 64 characters"},
@@ -242,6 +244,7 @@ func TestFaults(t *testing.T) {
 		got := faultsOf(second(config.LoadAPI(environment(tt.variable + "=" + tt.value))))
 		checkFault(t, got, tt.variable, tt.value, tt.problem)
 	}
+	checkFault(t, faultsOf(second(config.LoadWorker(environment("ROLLCALL_IMPORT_ADMINS=nobody")))), "ROLLCALL_IMPORT_ADMINS", "nobody", "is neither imports nor admin")
 	for value, problem := range map[string]string{
 		"fast": "is not a number", "-1": "is less than 0", "NaN": "is more than 100000", "+Inf": "is more than 100000",
 	} {

@@ -132,6 +132,7 @@ func (w *work) beginApply(ctx context.Context) (*batcher, error) {
 
 func (b *batcher) next(ctx context.Context) (batch storage.Batch, err error) {
 	batch.Newcomers = make([]storage.Newcomer, 0, b.size.now)
+	batch.AdminScopes = b.cfg.AdminScopes
 	batch.SetDepartment = b.sheet.Has(roster.ColumnDepartment)
 	for batch.Rows < int64(b.size.now) {
 		row, err := b.sheet.Next()

@@ -76,6 +76,9 @@ type checker struct {
 	rows    int64 // judged, over all claims
 	first   bool  // the next batch is the file's first: it tells the layout
 	warned  bool
+
+	barred bool            // rows may make nobody administrator
+	admins map[string]bool // who is one already, where that matters
 }
 
 // beginCheck opens the file. A check that goes on after another claim reads
@@ -88,6 +91,9 @@ func (w *work) beginCheck(ctx context.Context) (*checker, error) {
 	}
 	for _, warning := range w.claim.Import.Warnings {
 		c.warned = c.warned || warning.Code == roster.WarnLikelyEncoding
+	}
+	if err := c.learnAuthority(ctx); err != nil {
+		return nil, err
 	}
 	var err error
 	if c.sheet, err = intake.Open(w.store.OpenUpload(ctx, w.claim.Import.ID, 0), w.claim.Import.Options); err != nil {
@@ -105,11 +111,32 @@ func (w *work) beginCheck(ctx context.Context) (*checker, error) {
 			c.pending = row
 			break
 		}
-		if len(row.Problems) == 0 {
+		if c.bar(row); len(row.Problems) == 0 {
 			c.seen.Add(row.Person.EmailKey, row.Row)
 		}
 	}
 	return c, nil
+}
+
+// learnAuthority finds out whether whoever started the import may make
+// administrators. The import pass asks again, batch by batch.
+func (c *checker) learnAuthority(ctx context.Context) error {
+	ctx, cancel := c.committing(ctx)
+	defer cancel()
+	may, err := c.store.MakesAdmins(ctx, c.claim.Import.CreatedBy, c.cfg.AdminScopes)
+	if c.barred = !may; err != nil || may || c.claim.Import.Options.OnDuplicate != roster.UpdateDuplicates {
+		return err
+	}
+	c.admins, err = c.store.AdminKeys(ctx)
+	return err
+}
+
+// bar adds the problem of a row that would make somebody administrator though it
+// may not.
+func (c *checker) bar(row *intake.Row) {
+	if c.barred && row.Person.Role == roster.RoleAdmin && !c.admins[row.Person.EmailKey] {
+		row.Problems = append(row.Problems, roster.MayNotPromote())
+	}
 }
 
 // next judges the next batch of rows.
@@ -182,6 +209,7 @@ type verdict struct {
 // judge applies what can be known without the database: the rules of the row
 // and whether its address stands in an earlier good row.
 func (c *checker) judge(row *intake.Row, firstOfBatch bool) verdict {
+	c.bar(row)
 	v := verdict{refusal: row.Refusal(), key: row.Person.EmailKey, admin: row.Person.Role == roster.RoleAdmin}
 	if firstOfBatch && c.claim.Crashes >= crashesBeforeRefusal {
 		v.refusal.Problems = []roster.Problem{roster.Unprocessable(row.Person.Email)}

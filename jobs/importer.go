@@ -22,6 +22,9 @@ type ImporterConfig struct {
 	Slice     time.Duration // a run hands its place back after this; default 2 s
 	Lease     time.Duration // a claim is good for this after each commit; default 12 s
 	Timeout   time.Duration // one transaction at most; default 10 s, below Lease
+	// AdminScopes are the scopes with which a token may bring in
+	// administrators; nil: those of storage.AdminScopes.
+	AdminScopes []string
 }
 
 func (c *ImporterConfig) fill() {
@@ -38,6 +41,9 @@ func (c *ImporterConfig) fill() {
 	}
 	if c.BatchRows == 0 {
 		c.BatchRows = 5_000
+	}
+	if c.AdminScopes == nil {
+		c.AdminScopes = storage.AdminScopes()
 	}
 }
 

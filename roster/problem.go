@@ -60,6 +60,12 @@ func AlreadyExists(email string) Problem {
 	return problem(ColumnEmail, DuplicateEmail, email, "A user with this address already exists.")
 }
 
+// MayNotPromote is the problem of a row with the role admin in an import whose
+// starter may not make administrators, or may not any more.
+func MayNotPromote() Problem {
+	return problem(ColumnRole, InvalidRole, string(RoleAdmin), "Whoever started this import may not make anybody administrator. Leave the role blank, or have an administrator import the row.")
+}
+
 // Unprocessable is the problem of a row that Rollcall itself stumbled over.
 func Unprocessable(email string) Problem {
 	return problem("", InternalError, email, "Rollcall could not process this row; the other rows are not affected.")

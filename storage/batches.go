@@ -30,6 +30,9 @@ type Batch struct {
 	// Refusals are rows refused only now. Addresses taken since the check are
 	// not among them: ApplyBatch finds those itself.
 	Refusals []roster.Refusal
+	// AdminScopes are the scopes with which a token may bring in administrators;
+	// nil: those of [AdminScopes].
+	AdminScopes []string
 	// SetDepartment: the file has a department column, so an update sets it.
 	SetDepartment bool
 	Last          bool // the file ends here
@@ -81,12 +84,16 @@ func withRolesKept(warnings []roster.Warning, n int64) []roster.Warning {
 	}
 	return append(warnings, roster.Warning{
 		Code:    roster.WarnRolesKept,
-		Message: "Some roles were kept although the file gives another: an import never changes its starter's own role, nor that of the last active administrator.",
+		Message: "Some roles were kept although the file gives another: an import never changes its starter's own role, nor that of the last active administrator, nor any once its starter may not make administrators.",
 		Rows:    n,
 	})
 }
 
 func applyBatch(ctx context.Context, tx *sqlx.Tx, c *Claim, b Batch) (a Applied, err error) {
+	b, mayMake, err := barAdmins(ctx, tx, c, b)
+	if err != nil {
+		return a, err
+	}
 	created, err := createUsers(ctx, tx, c, b.Newcomers)
 	if err != nil {
 		return a, err
@@ -100,7 +107,7 @@ func applyBatch(ctx context.Context, tx *sqlx.Tx, c *Claim, b Batch) (a Applied,
 			return a, err
 		}
 		if c.Import.Options.OnDuplicate == roster.UpdateDuplicates {
-			if a.rolesKept, err = updateUsers(ctx, tx, c.Import.CreatedBy, taken, b.SetDepartment); err != nil {
+			if a.rolesKept, err = updateUsers(ctx, tx, c.Import.CreatedBy, mayMake, taken, b.SetDepartment); err != nil {
 				return a, err
 			}
 			a.Updated = int64(len(taken))
@@ -247,8 +254,9 @@ type existing struct {
 // updateUsers sets name, role and, where the file has one, department of the
 // users that the rows name. A user that is right already is not touched. It
 // returns how many roles it kept although the file gave another: the caller's
-// own, and the last active administrator's.
-func updateUsers(ctx context.Context, tx *sqlx.Tx, by roster.Actor, rows []Newcomer, setDepartment bool) (kept int64, err error) {
+// own, the last active administrator's, and all of them once the caller may not
+// make administrators.
+func updateUsers(ctx context.Context, tx *sqlx.Tx, by roster.Actor, mayMake bool, rows []Newcomer, setDepartment bool) (kept int64, err error) {
 	keys := make(pq.StringArray, len(rows))
 	for i, p := range rows {
 		keys[i] = p.EmailKey
@@ -265,7 +273,7 @@ func updateUsers(ctx context.Context, tx *sqlx.Tx, by roster.Actor, rows []Newco
 	for _, u := range there {
 		byKey[u.Key] = u
 	}
-	roles, kept, err := newRoles(ctx, tx, by, rows, byKey)
+	roles, kept, err := newRoles(ctx, tx, by, mayMake, rows, byKey)
 	if err != nil {
 		return 0, err
 	}
@@ -273,7 +281,7 @@ func updateUsers(ctx context.Context, tx *sqlx.Tx, by roster.Actor, rows []Newco
 }
 
 // newRoles decides the role of every row, in the order of the file.
-func newRoles(ctx context.Context, tx *sqlx.Tx, by roster.Actor, rows []Newcomer, byKey map[string]existing) (map[string]roster.Role, int64, error) {
+func newRoles(ctx context.Context, tx *sqlx.Tx, by roster.Actor, mayMake bool, rows []Newcomer, byKey map[string]existing) (map[string]roster.Role, int64, error) {
 	inOrder := slices.SortedFunc(slices.Values(rows), func(a, b Newcomer) int { return int(a.Row - b.Row) })
 	roles := make(map[string]roster.Role, len(rows))
 	admins := -1 // active administrators left; not yet counted
@@ -285,7 +293,7 @@ func newRoles(ctx context.Context, tx *sqlx.Tx, by roster.Actor, rows []Newcomer
 		if !p.RoleGiven || p.Role == u.Role {
 			continue
 		}
-		if by.Kind == roster.ActorUser && by.ID == u.ID {
+		if !mayMake || by.Kind == roster.ActorUser && by.ID == u.ID {
 			kept++
 			continue
 		}

@@ -1,0 +1,4 @@
+package app
+
+// Forwarded is forwarded, for tests.
+var Forwarded = forwarded
