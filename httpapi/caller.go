@@ -7,6 +7,7 @@ import (
 	"net/http"
 	"strings"
 
+	"rollcall/access"
 	"rollcall/auth"
 	"rollcall/httpapi/problem"
 	"rollcall/roster"
@@ -26,48 +27,33 @@ type caller struct {
 // entry is the caller for the audit log.
 func (by caller) entry() storage.Entry { return storage.Entry{Actor: by.actor, Address: by.address} }
 
-// require returns nil if the token has the scope.
-func (by caller) require(scope auth.Scope) error {
-	if auth.Allows(by.scopes, scope) {
-		return nil
-	}
-	return problem.New(problem.InsufficientScope, "This needs a token with the scope %s.", scope).
-		With("WWW-Authenticate", fmt.Sprintf(`%s, error="insufficient_scope", scope=%q`, realm, scope))
-}
+// as is the caller as package access knows one.
+func (by caller) as() access.Caller { return access.Caller{Actor: by.actor, Scopes: by.scopes} }
 
-// mayReadAll tells whether the imports of others are visible.
-func (by caller) mayReadAll() bool {
-	for _, s := range by.scopes {
-		if s == auth.ScopeAdmin || s == auth.ScopeImportsRead {
-			return true
-		}
-	}
-	return false
-}
+// require returns nil if the caller has what is needed.
+func (by caller) require(need access.Need) error { return refusal(need.Admits(by.as()), need.Scope()) }
 
-// mayRead returns nil if the import is visible to the caller. One that is not
-// might as well not be there.
-func (by caller) mayRead(i *roster.Import) error {
-	if by.owns(i) || by.mayReadAll() {
-		return nil
-	}
-	return storage.ErrNotFound
-}
+// mayRead returns nil if the import is visible to the caller.
+func (by caller) mayRead(i *roster.Import) error { return refusal(by.as().ReadsImport(i), "") }
 
 // mayChange returns nil if the caller may confirm, cancel or undo the import, or
 // send its invitations again.
 func (by caller) mayChange(i *roster.Import) error {
-	if err := by.mayRead(i); err != nil {
-		return err
-	}
-	if by.owns(i) {
-		return nil
-	}
-	return by.require(auth.ScopeAdmin)
+	return refusal(by.as().ChangesImport(i), auth.ScopeAdmin)
 }
 
-func (by caller) owns(i *roster.Import) bool {
-	return i.CreatedBy.Kind == by.actor.Kind && i.CreatedBy.ID == by.actor.ID
+// refusal is the answer to what was not granted; scope is what was missing.
+func refusal(v access.Verdict, scope auth.Scope) error {
+	switch v {
+	case access.Granted:
+		return nil
+	case access.Insufficient:
+		return problem.New(problem.InsufficientScope, "This needs a token with the scope %s.", scope).
+			With("WWW-Authenticate", fmt.Sprintf(`%s, error="insufficient_scope", scope=%q`, realm, scope))
+	case access.Unknown:
+		return invalidToken()
+	}
+	return storage.ErrNotFound
 }
 
 // identify finds out who calls, by the Authorization header alone. Cookies and

@@ -165,7 +165,7 @@ func (a *API) listImports(c *gin.Context, by caller) error {
 			return problem.Parameter("status", "status must be queued, checking, ready, importing, completed, canceled or failed.")
 		}
 	}
-	if !by.mayReadAll() {
+	if !by.as().SeesAllImports() {
 		f.Actor = &by.actor
 	}
 	imports, err := a.Store.Imports(c.Request.Context(), f)

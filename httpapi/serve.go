@@ -13,6 +13,7 @@ import (
 	"github.com/gin-gonic/gin"
 	"github.com/google/uuid"
 
+	"rollcall/access"
 	"rollcall/httpapi/problem"
 	"rollcall/roster"
 )
@@ -52,12 +53,12 @@ func (a *API) answer(c *gin.Context, rt route) error {
 		allowTime(c, ordinary+answering)
 	}
 	var by caller
-	if rt.scope != open {
+	if !rt.need.Open() {
 		var err error
 		if by, err = a.identify(c.Request); err != nil {
 			return a.unauthenticated(c, err)
 		}
-		if err := by.require(rt.scope); err != nil {
+		if err := by.require(rt.need); err != nil {
 			return err
 		}
 		if err := a.admit(c, rt.limit, by); err != nil {
@@ -104,7 +105,7 @@ func protect(h http.Header) {
 
 // NotFound answers for paths that are not in the table.
 func (a *API) NotFound(c *gin.Context) {
-	a.serve(route{handle: func(*gin.Context, caller) error {
+	a.serve(route{need: access.Anybody, handle: func(*gin.Context, caller) error {
 		return problem.New(problem.NotFound, "There is no such path. The API is described under /docs.")
 	}})(c)
 }
@@ -112,7 +113,7 @@ func (a *API) NotFound(c *gin.Context) {
 // MethodNotAllowed answers for paths that are in the table under another
 // method. The router has set Allow.
 func (a *API) MethodNotAllowed(c *gin.Context) {
-	a.serve(route{handle: func(c *gin.Context, _ caller) error {
+	a.serve(route{need: access.Anybody, handle: func(c *gin.Context, _ caller) error {
 		return problem.New(problem.MethodNotAllowed, "This path allows: %s.", c.Writer.Header().Get("Allow"))
 	}})(c)
 }

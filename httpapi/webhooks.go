@@ -107,7 +107,7 @@ func (a *API) listWebhooks(c *gin.Context, by caller) error {
 		return err
 	}
 	var owner *roster.Actor
-	if by.require(all) != nil {
+	if !by.as().SeesAllWebhooks() {
 		owner = &by.actor
 	}
 	webhooks, err := a.Store.Webhooks(c.Request.Context(), owner, after, limit+1)
@@ -132,8 +132,7 @@ func (a *API) ownWebhook(c *gin.Context, by caller) (*storage.Webhook, error) {
 	if err != nil {
 		return nil, err
 	}
-	mine := w.Owner.Kind == by.actor.Kind && w.Owner.ID == by.actor.ID
-	if !mine && by.require(all) != nil {
+	if !by.as().SeesWebhook(w.Owner) {
 		return nil, storage.ErrNotFound
 	}
 	return w, nil

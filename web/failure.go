@@ -19,7 +19,7 @@ import (
 // What a handler decides by returning it.
 var (
 	errSignedOut   = errors.New("nobody is signed in")
-	errNotAdmin    = errors.New("not an administrator")
+	errHidden      = errors.New("not for who is signed in")
 	errCrossOrigin = errors.New("request from another origin")
 	errForeignHost = errors.New("request for another host")
 	errBadForm     = errors.New("form cannot be read")
@@ -44,9 +44,6 @@ type failure struct {
 }
 
 var failures = []failure{
-	{err: errNotAdmin, status: http.StatusForbidden, view: failureView{
-		Heading: "This area is for administrators", SignOut: true,
-		Text: "You are signed in, but your account does not have the role admin. An administrator can change that; or sign in with another account."}},
 	{err: errCrossOrigin, status: http.StatusForbidden, view: failureView{
 		Heading: "This did not come from our own page",
 		Text:    "Your browser says the request was started by another site, so nothing was changed. Go back, load the page again and repeat."}},
@@ -59,6 +56,9 @@ var failures = []failure{
 	{err: storage.ErrNotFound, status: http.StatusNotFound, view: failureView{
 		Heading: "Nothing here",
 		Text:    "There is no such page, or it is no longer there."}},
+	{err: errHidden, status: http.StatusNotFound, view: failureView{
+		Heading: "Nothing here", SignOut: true,
+		Text: "There is no such page, or it is not for this account."}},
 	{err: errNoMail, status: http.StatusNotFound, view: failureView{
 		Heading: "No such mail",
 		Text:    "It was never captured, or has made room for newer mail."}},

@@ -7,7 +7,9 @@ import (
 
 	"github.com/gin-gonic/gin"
 
+	"rollcall/access"
 	"rollcall/roster"
+	"rollcall/storage"
 )
 
 // pageTimeout bounds a request that only reads or writes a few rows.
@@ -81,68 +83,72 @@ func (r routes) get(path string, h gin.HandlerFunc) {
 	r.HEAD(path, h)
 }
 
-// page serves a handler anybody may call, within pageTimeout.
+// page serves a handler that need not know who calls, within pageTimeout.
 func (s *Site) page(h func(*gin.Context) error) gin.HandlerFunc {
 	return func(c *gin.Context) {
 		defer bound(c, pageTimeout)()
-		defer s.recover(c)
-		if err := h(c); err != nil {
-			s.fail(c, nil, err)
-		}
+		s.serve(c, func(*gin.Context, *roster.User) error { return h(c) })
 	}
 }
 
-// adminHandler is a handler for administrators; admin is who is signed in.
-type adminHandler func(c *gin.Context, admin *roster.User) error
+// userHandler is a handler for people; user is who is signed in.
+type userHandler func(c *gin.Context, user *roster.User) error
 
-// admin serves a handler to administrators only, within pageTimeout.
-func (s *Site) admin(h adminHandler) gin.HandlerFunc {
+// admin serves a handler to those who may call it, within pageTimeout.
+func (s *Site) admin(h userHandler) gin.HandlerFunc {
 	return func(c *gin.Context) {
 		defer bound(c, pageTimeout)()
-		s.serveAdmin(c, h)
+		s.serve(c, h)
 	}
 }
 
 // adminStream is admin for what takes as long as a file takes to travel.
-func (s *Site) adminStream(h adminHandler) gin.HandlerFunc {
-	return func(c *gin.Context) { s.serveAdmin(c, h) }
+func (s *Site) adminStream(h userHandler) gin.HandlerFunc {
+	return func(c *gin.Context) { s.serve(c, h) }
 }
 
-// signedInOnly serves a handler to whoever is signed in, within pageTimeout. What
-// others may not see is for the handler to leave out.
-func (s *Site) signedInOnly(h func(c *gin.Context, user *roster.User) error) gin.HandlerFunc {
-	return func(c *gin.Context) {
-		defer bound(c, pageTimeout)()
-		defer s.recover(c)
-		user, err := s.signedIn(c)
-		switch {
-		case err != nil:
-		case user == nil:
+// signedInOnly is admin for a page that others than administrators may see. What
+// they may not see on it is for the handler to leave out.
+func (s *Site) signedInOnly(h userHandler) gin.HandlerFunc { return s.admin(h) }
+
+// serve runs a handler if the table of package access lets the caller in, who is
+// found out by the session alone: what stands in an Authorization header is
+// nothing to pages.
+func (s *Site) serve(c *gin.Context, h userHandler) {
+	defer s.recover(c)
+	need, listed := access.Of(c.Request.Method, c.FullPath())
+	user, err := s.visitor(c, need)
+	if err == nil {
+		switch verdict := need.Admits(callerOf(user)); {
+		case !listed:
+			err = storage.ErrNotFound
+		case verdict == access.Granted:
+			err = h(c, user)
+		case verdict == access.Unknown:
 			err = errSignedOut
 		default:
-			err = h(c, user)
+			err = errHidden
 		}
-		if err != nil {
-			s.fail(c, user, err)
-		}
-	}
-}
-
-func (s *Site) serveAdmin(c *gin.Context, h adminHandler) {
-	defer s.recover(c)
-	user, err := s.signedIn(c)
-	switch {
-	case err != nil:
-	case user == nil:
-		err = errSignedOut
-	case user.Role != roster.RoleAdmin:
-		err = errNotAdmin
-	default:
-		err = h(c, user)
 	}
 	if err != nil {
 		s.fail(c, user, err)
 	}
+}
+
+// visitor is who is signed in, if the route asks.
+func (s *Site) visitor(c *gin.Context, need access.Need) (*roster.User, error) {
+	if need.Open() {
+		return nil, nil
+	}
+	return s.signedIn(c)
+}
+
+// callerOf is a signed-in user as package access knows one.
+func callerOf(u *roster.User) access.Caller {
+	if u == nil {
+		return access.Caller{}
+	}
+	return access.Caller{Actor: actor(u), Role: u.Role}
 }
 
 // bound ends the request's context after d. The function returned must be

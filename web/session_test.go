@@ -207,7 +207,7 @@ func TestWhoMaySee(t *testing.T) {
 		if test.method == "GET" {
 			nobody.do(nobody.request("HEAD", test.path, nil)).want(http.StatusSeeOther)
 		}
-		user.do(user.request(test.method, test.path, nil)).want(http.StatusForbidden).says("h1", "This area is for administrators")
+		user.do(user.request(test.method, test.path, nil)).want(http.StatusNotFound).says("h1", "Nothing here")
 	}
 	for _, test := range tests {
 		admin.do(admin.request(test.method, test.path, nil)).want(test.status)
