@@ -195,3 +195,21 @@ func (b *bell) work(id uuid.UUID) {
 		}
 	}
 }
+
+// post makes a request of the API that the command has no flag for.
+func (h *house) post(path string, status int) {
+	h.Helper()
+	r, err := http.NewRequestWithContext(h.Context(), http.MethodPost, h.server.URL+path, nil)
+	if err != nil {
+		h.Fatal(err)
+	}
+	r.Header.Set("Authorization", "Bearer "+h.token)
+	answer, err := http.DefaultClient.Do(r)
+	if err != nil {
+		h.Fatal(err)
+	}
+	defer answer.Body.Close()
+	if answer.StatusCode != status {
+		h.Fatalf("POST %s: status %d", path, answer.StatusCode)
+	}
+}

@@ -49,8 +49,11 @@ what is wrong. Mend the cells and import the report itself.
 
 FILE is a path, or - for standard input (which is kept in a temporary file until it
 is sent). The same command can be repeated at any time: the same file with the same
-options leads to the same import, never to a second one, unless --again is given.
-After an interruption it goes on following where the import is.
+options leads to the same import, never to a second one, and after an interruption
+the command goes on following where the import is. Only what left nothing behind is
+done again: a dry run, an import that failed, and one that was undone since. One that
+was canceled is not: somebody meant it to stop. --again makes a new import in any
+case.
 
 The address of the API is ROLLCALL_URL or --url. The token is ADMIN_API_TOKEN, or
 in the file that ADMIN_API_TOKEN_FILE names, or --token, which every user of this
@@ -180,9 +183,6 @@ func runImport(ctx context.Context, api *client.Client, file *source, o importOp
 	if err != nil {
 		return nil, err
 	}
-	if i.Repeated {
-		p.note("This file was sent with these options before, on " + moment(i.CreatedAt) + ": this is that import." + o.anewHint)
-	}
 	if !o.NoWait {
 		id := i.ID
 		p.follow(i)
@@ -210,7 +210,8 @@ func runImport(ctx context.Context, api *client.Client, file *source, o importOp
 	return i, err
 }
 
-// send uploads the file under a key of its content.
+// send uploads the file under a key of its content, or finds the import that it
+// has led to before.
 func send(ctx context.Context, api *client.Client, file *source, o importOptions, p *progress) (*client.Import, error) {
 	salt := ""
 	if o.Anew {
@@ -223,6 +224,31 @@ func send(ctx context.Context, api *client.Client, file *source, o importOptions
 	key, err := api.Key(content, o.Options, salt)
 	if err != nil {
 		return nil, err
+	}
+	for {
+		earlier, err := api.Find(ctx, key)
+		if err != nil {
+			return nil, err
+		}
+		if earlier == nil {
+			break
+		}
+		on := "The import of this file on " + moment(earlier.CreatedAt)
+		switch {
+		case o.DryRun && earlier.Status.Settled():
+			p.note("This file was checked before, on " + moment(earlier.CreatedAt) + ": it is checked again, against the users of now.")
+		case earlier.Status == client.Failed:
+			p.note(on + " failed: it is tried again.")
+		case earlier.Undo != nil:
+			p.note(on + " was undone: it is made again.")
+			if earlier, err = api.FollowUndo(ctx, earlier); err != nil {
+				return nil, err
+			}
+		default:
+			p.note("This file was sent with these options before, on " + moment(earlier.CreatedAt) + ": this is that import." + o.anewHint)
+			return earlier, nil
+		}
+		key = client.KeyAfter(key, earlier)
 	}
 	return api.Upload(ctx, client.Upload{
 		Filename: file.name, Options: o.Options, Open: file.open, Size: file.size, Key: key,

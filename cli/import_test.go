@@ -64,17 +64,72 @@ func TestImportIsRepeatable(t *testing.T) {
 	t.Parallel()
 	h := newHouse(t, nil)
 	file := h.file(twoGood)
-	first, again := imported(t, h.mustRun("import", file, "--json")), imported(t, h.mustRun("import", file, "--json"))
-	if first.ID != again.ID {
-		t.Errorf("the same command made imports %s and %s", first.ID, again.ID)
+	first, again := imported(t, h.mustRun("import", file, "--json")), h.mustRun("import", file, "--json")
+	if id := imported(t, again).ID; first.ID != id {
+		t.Errorf("the same command made imports %s and %s", first.ID, id)
 	}
-	if dry := imported(t, h.run("import", file, "--json", "--dry-run", "--errors", filepath.Join(t.TempDir(), "e.csv"))); dry.ID == first.ID || dry.Status != client.Ready {
+	contains(t, again.stderr, "This file was sent with these options before, on ", ": this is that import. --again makes a new one.")
+	report := filepath.Join(t.TempDir(), "e.csv")
+	dry := imported(t, h.run("import", file, "--json", "--dry-run", "--errors", report))
+	if dry.ID == first.ID || dry.Status != client.Ready {
 		t.Errorf("other options led to the import %s, %s", dry.ID, dry.Status)
 	}
-	r := h.run("import", file, "--json", "--again", "--on-duplicate", "update")
+	r := h.run("import", file, "--json", "--dry-run", "--errors", report)
+	if id := imported(t, r).ID; id == dry.ID {
+		t.Error("a dry run repeated tells what was true before")
+	}
+	contains(t, r.stderr, "it is checked again")
+	r = h.run("import", file, "--json", "--again", "--on-duplicate", "update")
 	if anew := imported(t, r); anew.ID == first.ID || anew.Updated != 2 || r.code != 0 {
 		t.Errorf("--again: exit code %d, %+v", r.code, anew)
 	}
+}
+
+// TestImportThatLeftNothingIsMadeAgain: and that one once only, too.
+func TestImportThatLeftNothingIsMadeAgain(t *testing.T) {
+	t.Parallel()
+	h := newHouse(t, nil)
+	bad := h.file("name\nAnn\n")
+	ids := map[string]bool{}
+	for n := range 3 {
+		r := h.run("import", bad, "--json")
+		if ids[imported(t, r).ID] = true; len(ids) != n+1 || r.code != 1 {
+			t.Errorf("exit code %d, imports %v", r.code, ids)
+		}
+		if n > 0 {
+			contains(t, r.stderr, "The import of this file on ", " failed: it is tried again.")
+		}
+	}
+
+	good := h.file(twoGood)
+	first := imported(t, h.mustRun("import", good, "--json"))
+	h.post("/api/admin/users/imports/"+first.ID+"/undo", 200)
+	r := h.mustRun("import", good, "--json")
+	second := imported(t, r)
+	if second.ID == first.ID || second.Imported != 2 {
+		t.Errorf("after the undo: %+v", second)
+	}
+	contains(t, r.stderr, "The import of this file on ", " was undone: it is made again.")
+	if third := imported(t, h.mustRun("import", good, "--json")); third.ID != second.ID {
+		t.Error("after the undo the file was imported twice")
+	}
+	if n := h.users(); n != 2 {
+		t.Errorf("%d users", n)
+	}
+}
+
+func TestImportThatWasCanceledStaysSo(t *testing.T) {
+	t.Parallel()
+	h := newHouse(t, nil)
+	h.bell.hold()
+	file := h.file(twoGood)
+	first := imported(t, h.mustRun("import", file, "--json", "--wait=false"))
+	h.post("/api/admin/users/imports/"+first.ID+"/cancel", 202)
+	r := h.run("import", file, "--json")
+	if again := imported(t, r); again.ID != first.ID || again.Status != client.Canceled || r.code != 1 {
+		t.Errorf("exit code %d, %+v", r.code, again)
+	}
+	contains(t, r.stderr, "--again makes a new one.")
 }
 
 func TestImportFromStdin(t *testing.T) {
@@ -193,7 +248,7 @@ func TestImportInterrupted(t *testing.T) {
 	asked := make(chan struct{}, 100)
 	h := newHouse(t, func(api http.Handler) http.Handler {
 		return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
-			if r.Method == http.MethodGet {
+			if r.Header.Get("Prefer") != "" && r.Method == http.MethodGet { // it follows
 				asked <- struct{}{}
 			}
 			api.ServeHTTP(w, r)

@@ -124,7 +124,7 @@ func TestUploadSends(t *testing.T) {
 		if err != nil {
 			t.Fatal(err)
 		}
-		if i.ID != "7" || i.Status != client.Queued || string(i.Raw) != queued || !i.Repeated {
+		if i.ID != "7" || i.Status != client.Queued || string(i.Raw) != queued {
 			t.Errorf("%+v", i)
 		}
 		if n := sent.Load(); n != int64(len(big)) {

@@ -32,7 +32,17 @@ func (c *Client) Import(ctx context.Context, id string) (*Import, error) {
 // last included. Lost connections and a server that is away for less than the
 // client's patience only cost time.
 func (c *Client) Follow(ctx context.Context, i *Import, seen func(*Import)) (*Import, error) {
-	for !i.Status.Settled() {
+	return c.follow(ctx, i, seen, func(i *Import) bool { return i.Status.Settled() })
+}
+
+// FollowUndo waits like Follow until the undo of an import, if one was asked
+// for, has finished.
+func (c *Client) FollowUndo(ctx context.Context, i *Import) (*Import, error) {
+	return c.follow(ctx, i, nil, func(i *Import) bool { return i.Undo == nil || i.Undo.FinishedAt != nil })
+}
+
+func (c *Client) follow(ctx context.Context, i *Import, seen func(*Import), done func(*Import) bool) (*Import, error) {
+	for !done(i) {
 		asked := time.Now()
 		var next *Import
 		err := c.persist(ctx, true, func() (err error) {
@@ -49,7 +59,7 @@ func (c *Client) Follow(ctx context.Context, i *Import, seen func(*Import)) (*Im
 				seen(i)
 			}
 		}
-		if !i.Status.Settled() && !sleep(ctx, gap-time.Since(asked)) {
+		if !done(i) && !sleep(ctx, gap-time.Since(asked)) {
 			return nil, ctx.Err()
 		}
 	}

@@ -27,6 +27,7 @@ type Import struct {
 	ErrorsTruncated bool       `json:"errors_truncated"`
 	Warnings        []Warning  `json:"warnings"`
 	Failure         *Failure   `json:"failure"` // set exactly when Status is Failed
+	Undo            *Undo      `json:"undo"`    // nil: none was asked for
 
 	Invitations Invitations `json:"invitations"`
 
@@ -36,9 +37,6 @@ type Import struct {
 
 	// Raw is the answer this was read from, with whatever a newer server says.
 	Raw json.RawMessage `json:"-"`
-	// Repeated reports that an upload led to an import that was there before
-	// it began: the same file, options, key and token.
-	Repeated bool `json:"-"`
 
 	etag string // the revision, for If-None-Match; "" if none was given
 }
@@ -93,6 +91,14 @@ type Failure struct {
 	Code    string `json:"code"`
 	Message string `json:"message"`
 	Fix     string `json:"fix"`
+}
+
+// Undo is how far the undo of an import has come.
+type Undo struct {
+	AskedAt    time.Time  `json:"asked_at"`
+	Removed    int64      `json:"removed"`
+	Kept       int64      `json:"kept"`
+	FinishedAt *time.Time `json:"finished_at"` // nil: it goes on
 }
 
 // Invitations say how many of an import's invitations are where.

@@ -13,10 +13,6 @@ import (
 // stallLimit is how long an upload may make no headway at all.
 const stallLimit = 2 * time.Minute
 
-// clockSlack is how far before its upload an import may seem to have been
-// created: the clocks of the API and of the database differ a little.
-const clockSlack = 10 * time.Second
-
 var errStalled = errors.New("the upload made no headway for two minutes")
 
 // Options are the wishes that go with a file. Zero values leave the choice to
@@ -87,10 +83,8 @@ type Upload struct {
 // answer, else it is local.
 func (c *Client) Upload(ctx context.Context, u Upload) (*Import, error) {
 	var received *Import
-	var at time.Time // the answer's, by the server's clock; zero: not said
-	began := time.Now()
 	try := func() (err error) {
-		received, at, err = c.upload(ctx, u)
+		received, err = c.upload(ctx, u)
 		return err
 	}
 	var err error
@@ -103,17 +97,13 @@ func (c *Client) Upload(ctx context.Context, u Upload) (*Import, error) {
 	if problem, ok := errors.AsType[*Problem](err); ok && problem.ImportID != "" && problem.Status == http.StatusUnprocessableEntity {
 		return c.Import(ctx, problem.ImportID)
 	}
-	if err != nil {
-		return nil, err
-	}
-	received.Repeated = !at.IsZero() && received.CreatedAt.Before(at.Add(-time.Since(began)-clockSlack))
-	return received, nil
+	return received, err
 }
 
-func (c *Client) upload(ctx context.Context, u Upload) (_ *Import, at time.Time, err error) {
+func (c *Client) upload(ctx context.Context, u Upload) (*Import, error) {
 	content, err := u.Open()
 	if err != nil {
-		return nil, at, err
+		return nil, err
 	}
 
 	ctx, cancel := context.WithCancelCause(ctx)
@@ -131,12 +121,12 @@ func (c *Client) upload(ctx context.Context, u Upload) (_ *Import, at time.Time,
 	defer file.Close()
 	form, err := newForm(u, file)
 	if err != nil {
-		return nil, at, err
+		return nil, err
 	}
 
 	r, err := c.request(ctx, http.MethodPost, "users/import", io.NopCloser(form))
 	if err != nil {
-		return nil, at, err
+		return nil, err
 	}
 	r.ContentLength = form.length
 	r.Header.Set("Content-Type", form.contentType)
@@ -147,14 +137,10 @@ func (c *Client) upload(ctx context.Context, u Upload) (_ *Import, at time.Time,
 	}
 	answer, err := c.send(r, http.StatusOK, http.StatusAccepted)
 	if local := file.fault(); err != nil && local != nil {
-		return nil, at, fmt.Errorf("read the file: %w", local)
+		return nil, fmt.Errorf("read the file: %w", local)
 	}
 	if err != nil {
-		return nil, at, err
+		return nil, err
 	}
-	if date, err := http.ParseTime(answer.Header.Get("Date")); err == nil {
-		at = date
-	}
-	i, err := readImport(answer)
-	return i, at, err
+	return readImport(answer)
 }

@@ -327,6 +327,7 @@ type importBody struct {
 	}
 	Invitations struct{ Held, Pending, Sent, Failed, Accepted int64 }
 	Failure     *struct{ Code, Message, Fix string }
+	Undo        *undoBody
 	CreatedBy   string `json:"created_by"`
 	CreatedAt   string `json:"created_at"`
 	Links       struct {

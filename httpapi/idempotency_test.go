@@ -1,6 +1,7 @@
 package httpapi_test
 
 import (
+	"slices"
 	"strings"
 	"sync"
 	"testing"
@@ -46,6 +47,30 @@ func TestIdempotencyKeyOfAFailedImport(t *testing.T) {
 	again := h.wantProblem(h.upload(fields, "Idempotency-Key", "k"), 422, "missing_column")
 	if first.ImportID != again.ImportID {
 		t.Errorf("%s and %s", first.ImportID, again.ImportID)
+	}
+}
+
+func TestKeyLeadsToItsImportWithoutTheFile(t *testing.T) {
+	t.Parallel()
+	h := newHouse(t, nil)
+	own := uploadCall([]field{file(people(1))}, "Idempotency-Key", "k 1&")
+	own.token = h.token("imports")
+	want := as[importBody](t, h.do(own)).ID
+	h.want(h.upload([]field{file(people(1))}, "Idempotency-Key", "k 2"), 200)
+	for key, found := range map[string][]string{"k+1%26": {want}, "k+2": nil, "k": nil} {
+		a := h.do(call{method: "GET", path: importsPath + "?idempotency_key=" + key, token: own.token})
+		h.want(a, 200)
+		var ids []string
+		for _, i := range as[listBody[importBody]](t, a).Items {
+			ids = append(ids, i.ID)
+		}
+		if !slices.Equal(ids, found) {
+			t.Errorf("%s led to %v, want %v", key, ids, found)
+		}
+	}
+	// Not even those who see all imports see the keys of others.
+	if a := h.get(importsPath + "?idempotency_key=k+1%26"); len(as[listBody[importBody]](t, a).Items) != 0 {
+		t.Errorf("another caller's key: %s", a.body)
 	}
 }
 

@@ -165,7 +165,8 @@ func (a *API) listImports(c *gin.Context, by caller) error {
 			return problem.Parameter("status", "status must be queued, checking, ready, importing, completed, canceled or failed.")
 		}
 	}
-	if !by.as().SeesAllImports() {
+	f.Key = q.get("idempotency_key")
+	if !by.as().SeesAllImports() || f.Key != "" { // a key is its caller's own
 		f.Actor = &by.actor
 	}
 	imports, err := a.Store.Imports(c.Request.Context(), f)

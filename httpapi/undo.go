@@ -11,14 +11,8 @@ import (
 
 	"rollcall/httpapi/problem"
 	"rollcall/storage"
+	"rollcall/wire"
 )
-
-// undoView is how far an undo has come.
-type undoView struct {
-	Removed    int64      `json:"removed"`
-	Kept       int64      `json:"kept"`        // accepted or edited since
-	FinishedAt *time.Time `json:"finished_at"` // nil: it goes on
-}
 
 // undo is POST …/imports/{id}/undo. It may be asked again and again: an undo is
 // begun once, and every further call tells how it goes.
@@ -45,7 +39,7 @@ func (a *API) undo(c *gin.Context, by caller) error {
 		status = http.StatusAccepted // the sweeper goes on with it
 		h.Set("Retry-After", retryAfter)
 	}
-	return a.json(c, status, undoView{u.Removed, u.Kept, utc(u.FinishedAt)})
+	return a.json(c, status, wire.Undo{AskedAt: u.AskedAt.UTC(), Removed: u.Removed, Kept: u.Kept, FinishedAt: utc(u.FinishedAt)})
 }
 
 func (a *API) askUndo(ctx context.Context, id uuid.UUID, by storage.Entry) (storage.Undo, error) {

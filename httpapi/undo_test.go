@@ -11,6 +11,7 @@ import (
 )
 
 type undoBody struct {
+	AskedAt       time.Time `json:"asked_at"`
 	Removed, Kept int64
 	FinishedAt    *time.Time `json:"finished_at"`
 }
@@ -54,8 +55,15 @@ func TestUndoRemovesThoseWhomNobodyHasTouched(t *testing.T) {
 	if left := h.users(i); len(left) != 2 {
 		t.Errorf("%d users left, want 2", len(left))
 	}
-	if h.get(i.Links.Self).header.Get("ETag") == tag {
+	now := h.get(i.Links.Self)
+	if now.header.Get("ETag") == tag {
 		t.Error("the ETag is as it was")
+	}
+	if u := as[importBody](t, now).Undo; u == nil || u.Removed != 3 || u.Kept != 2 || u.FinishedAt == nil || u.AskedAt.After(*u.FinishedAt) {
+		t.Errorf("the import tells of its undo: %+v", u)
+	}
+	if i.Undo != nil {
+		t.Errorf("before it: %+v", i.Undo)
 	}
 	again := h.imported(people(5))
 	if again.Imported != 3 || again.Failed != 2 {
@@ -75,8 +83,14 @@ func TestUndoThatNobodyWaitsForIsAccepted(t *testing.T) {
 	if a.header.Get("Retry-After") == "" || a.header.Get("Preference-Applied") != "respond-async" {
 		t.Errorf("header %v", a.header)
 	}
+	tag := h.get(i.Links.Self).header.Get("ETag")
 	if _, err := h.store.UndoStep(t.Context(), uuid.MustParse(i.ID)); err != nil { // as the sweeper does
 		t.Fatal(err)
+	}
+	waited := h.do(call{method: "GET", path: i.Links.Self, header: http.Header{"Prefer": {"wait=9"}, "If-None-Match": {tag}}})
+	h.want(waited, 200) // its progress is a change
+	if u := as[importBody](t, waited).Undo; u == nil || u.Removed != 3 || u.FinishedAt == nil {
+		t.Errorf("the import tells of its undo: %+v", u)
 	}
 	a = h.do(call{method: "POST", path: i.Links.Self + "/undo", header: http.Header{"Prefer": {"respond-async"}}})
 	h.want(a, 200)

@@ -137,6 +137,9 @@ func TestRevisions(t *testing.T) {
 		{`invites_sent = invites_sent + 1`, 1},
 		{`warnings = '[{"code": "x"}]'`, 1},
 		{`undone_at = now()`, 1},
+		{`undo_removed = undo_removed + 1`, 1},
+		{`undo_kept = undo_kept + 1, undo_after = gen_random_uuid()`, 1},
+		{`undo_finished_at = now()`, 1},
 		{`purged_at = now()`, 1},
 	} {
 		before := revision()

@@ -126,6 +126,14 @@ const (
 	WarnRolesKept      = "roles_kept"
 )
 
+// Undo is how far the undo of an import has come.
+type Undo struct {
+	AskedAt    time.Time
+	Removed    int64      // users that are gone
+	Kept       int64      // users who had accepted or been edited by then, and stay
+	FinishedAt *time.Time // nil: it goes on
+}
+
 // Import is one file of people on its way to becoming users.
 type Import struct {
 	ID       uuid.UUID
@@ -143,7 +151,7 @@ type Import struct {
 	StartedAt   *time.Time
 	FinishedAt  *time.Time
 	PurgedAt    *time.Time // the upload and the row values are gone since
-	UndoneAt    *time.Time // undo was asked for
+	Undo        *Undo      // nil: none was asked for
 	Revision    int64      // rises with every visible change
 }
 

@@ -24,7 +24,7 @@ const importColumns = `
 	invites_held, invites_pending, invites_sent, invites_failed, invites_accepted,
 	warnings, failure, fence, dispatch, crashes, at_row, at_line, at_offset, at_skip,
 	first_user_id, last_user_id, actor_kind, actor_id, actor,
-	created_at, started_at, finished_at, undone_at, purged_at, revision, trace_parent`
+	created_at, started_at, finished_at, undone_at, undo_removed, undo_kept, undo_finished_at, purged_at, revision, trace_parent`
 
 type importRow struct {
 	ID              uuid.UUID      `db:"id"`
@@ -78,6 +78,9 @@ type importRow struct {
 	StartedAt  *time.Time       `db:"started_at"`
 	FinishedAt *time.Time       `db:"finished_at"`
 	UndoneAt   *time.Time       `db:"undone_at"`
+	UndoGone   int64            `db:"undo_removed"`
+	UndoKept   int64            `db:"undo_kept"`
+	UndoEnd    *time.Time       `db:"undo_finished_at"`
 	PurgedAt   *time.Time       `db:"purged_at"`
 	Revision   int64            `db:"revision"`
 
@@ -102,7 +105,10 @@ func (r *importRow) asImport() (*roster.Import, error) {
 		},
 		CreatedBy: roster.Actor{Kind: r.ActorKind, ID: r.ActorID, Label: r.Actor},
 		CreatedAt: r.CreatedAt, StartedAt: r.StartedAt, FinishedAt: r.FinishedAt,
-		UndoneAt: r.UndoneAt, PurgedAt: r.PurgedAt, Revision: r.Revision,
+		PurgedAt: r.PurgedAt, Revision: r.Revision,
+	}
+	if r.UndoneAt != nil {
+		i.Undo = &roster.Undo{AskedAt: *r.UndoneAt, Removed: r.UndoGone, Kept: r.UndoKept, FinishedAt: r.UndoEnd}
 	}
 	copy(i.SHA256[:], r.SHA256)
 	for column, dest := range map[string]struct {
@@ -134,6 +140,7 @@ func (s *Store) Import(ctx context.Context, id uuid.UUID) (_ *roster.Import, err
 // ImportFilter narrows a list of imports. The zero value lists all.
 type ImportFilter struct {
 	Actor  *roster.Actor // only those this caller started
+	Key    string        // only what the Actor's Idempotency-Key led to; "" for any
 	Status roster.Status // "" for any
 	After  uuid.UUID     // the last id of the page before; zero: from the newest
 	Limit  int           // at least 1
@@ -146,6 +153,9 @@ func (s *Store) Imports(ctx context.Context, f ImportFilter) (_ []*roster.Import
 	if f.Actor != nil {
 		where.add("actor_kind = ?", f.Actor.Kind)
 		where.add("actor_id = ?", f.Actor.ID)
+	}
+	if f.Key != "" && f.Actor != nil {
+		where.add("id = (SELECT import_id FROM idempotency_keys WHERE caller = "+where.arg(f.Actor.Key())+" AND key = ?)", f.Key)
 	}
 	if f.Status != "" {
 		where.add("status = ?", f.Status)

@@ -34,7 +34,7 @@ func (s *Site) showUndo(c *gin.Context, admin *roster.User) error {
 	if err != nil {
 		return err
 	}
-	if !i.Status.Ended() || i.UndoneAt != nil {
+	if !i.Status.Ended() || i.Undo != nil {
 		return storage.ErrWrongState
 	}
 	v := undoView{Import: i}

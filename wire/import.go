@@ -37,6 +37,7 @@ type Import struct {
 	Admins      int64            `json:"admins"`
 	Invitations InvitationCounts `json:"invitations"`
 	Failure     *roster.Failure  `json:"failure"`
+	Undo        *Undo            `json:"undo"`
 
 	CreatedBy  string     `json:"created_by"`
 	CreatedAt  time.Time  `json:"created_at"`
@@ -52,6 +53,14 @@ type InvitationCounts struct {
 	Sent     int64 `json:"sent"`
 	Failed   int64 `json:"failed"`
 	Accepted int64 `json:"accepted"`
+}
+
+// Undo is how far the undo of an import has come.
+type Undo struct {
+	AskedAt    time.Time  `json:"asked_at"`
+	Removed    int64      `json:"removed"`
+	Kept       int64      `json:"kept"`        // accepted or edited since
+	FinishedAt *time.Time `json:"finished_at"` // nil: it goes on
 }
 
 // Links are absolute paths.
@@ -82,6 +91,9 @@ func ImportOf(i *roster.Import) Import {
 	}
 	if v.Warnings == nil {
 		v.Warnings = []roster.Warning{}
+	}
+	if u := i.Undo; u != nil {
+		v.Undo = &Undo{u.AskedAt.UTC(), u.Removed, u.Kept, utc(u.FinishedAt)}
 	}
 	if i.Status == roster.Canceled {
 		n := i.Unprocessed()
