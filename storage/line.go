@@ -26,18 +26,35 @@ const (
 // connection is given a deadline then.
 type connector struct{ *pq.Connector }
 
-// dialedKey finds in a context where to put the network connection dialed.
-type dialedKey struct{}
+// opening is a connection being made, up to the last word of its handshake.
+type opening struct {
+	ctx  context.Context
+	conn net.Conn // of several tried, the last is the one in use
+	stop func() bool
+}
 
-// dialer tells what it has dialed.
+// openingKey finds the opening in the context of a dial; there is none where a
+// cancel request is to be sent.
+type openingKey struct{}
+
+// dialer tells the opening what it has dialed. The driver bounds a handshake by
+// connect_timeout alone, so the end of the context cuts it off.
 type dialer struct{ dial net.Dialer }
 
 func (d dialer) DialContext(ctx context.Context, network, address string) (net.Conn, error) {
 	conn, err := d.dial.DialContext(ctx, network, address)
-	if dialed, ok := ctx.Value(dialedKey{}).(*net.Conn); ok && err == nil {
-		*dialed = conn // of several, the last is the one in use
+	if o, ok := ctx.Value(openingKey{}).(*opening); ok && err == nil {
+		o.end()
+		o.conn = conn
+		o.stop = context.AfterFunc(o.ctx, func() { _ = conn.SetDeadline(time.Now()) })
 	}
 	return conn, err
+}
+
+func (o *opening) end() {
+	if o.stop != nil {
+		o.stop()
+	}
 }
 
 func (d dialer) Dial(network, address string) (net.Conn, error) {
@@ -58,12 +75,13 @@ func newConnector(dsn string) (*connector, error) {
 }
 
 func (c *connector) Connect(ctx context.Context) (driver.Conn, error) {
-	var dialed net.Conn
-	conn, err := c.Connector.Connect(context.WithValue(ctx, dialedKey{}, &dialed))
+	o := &opening{ctx: ctx}
+	defer o.end()
+	conn, err := c.Connector.Connect(context.WithValue(ctx, openingKey{}, o))
 	if err != nil {
 		return nil, err
 	}
-	return &boundConn{conn.(driverConn), &line{conn: dialed}}, nil
+	return &boundConn{conn.(driverConn), &line{conn: o.conn}}, nil
 }
 
 // line is the network connection under a connection of the database.

@@ -28,6 +28,10 @@ func TestSilentDatabase(t *testing.T) {
 	// Each call finds the database talking and open connections in the pool;
 	// silence falls before it, or in its midst.
 	for name, call := range map[string]func(ctx context.Context) error{
+		"a new connection": func(ctx context.Context) error {
+			line.Silence(true)
+			return openStore(t, url).Ping(ctx)
+		},
 		"a ping":  func(ctx context.Context) error { line.Silence(true); return h.Ping(ctx) },
 		"a query": func(ctx context.Context) error { line.Silence(true); _, err := h.Import(ctx, i.ID); return err },
 		"a claim": func(ctx context.Context) error {
@@ -59,12 +63,15 @@ func TestSilentDatabase(t *testing.T) {
 		line.Silence(false)
 		h.must(h.Ping(h.ctx))
 		ctx, cancel := context.WithTimeout(h.ctx, patience)
-		ended := make(chan error, 1)
+		began, ended := time.Now(), make(chan error, 1)
 		go func() { ended <- call(ctx) }()
 		select {
 		case err := <-ended:
 			if err == nil {
 				t.Errorf("%s succeeded without a database", name)
+			}
+			if took := time.Since(began); took > 4*time.Second {
+				t.Errorf("%s took %s", name, took)
 			}
 		case <-time.After(10 * time.Second):
 			t.Fatalf("%s did not end", name)
