@@ -3,11 +3,13 @@ package cli
 import (
 	"fmt"
 	"text/tabwriter"
+	"time"
 
 	"github.com/spf13/cobra"
 
 	"rollcall/config"
 	"rollcall/migrations"
+	"rollcall/storage"
 )
 
 func newMigrate(console Console) *cobra.Command {
@@ -37,7 +39,8 @@ func migrateUp(cmd *cobra.Command, console Console) error {
 	if err != nil {
 		return err
 	}
-	store, err := connect(cfg)
+	// A migration that waits for a lock has everybody else wait behind it.
+	store, err := storage.Open(cfg.DatabaseURL.Reveal(), storage.Options{MaxConns: 2, Application: "rollcall", LockTimeout: 2 * time.Second})
 	if err != nil {
 		return err
 	}

@@ -24,8 +24,12 @@ func FS() fs.FS { return files }
 // ErrNotCurrent is returned by [Check] for a database that lacks migrations.
 var ErrNotCurrent = errors.New("the database schema is not current: run `rollcall migrate`")
 
-// lockSeconds is how long Up waits for another process that is migrating.
-const lockSeconds = 300
+const (
+	// lockSeconds is how long Up waits for another process that is migrating.
+	lockSeconds = 300
+	// contention is how long Up tries again where others are in its way.
+	contention = 5 * time.Minute
+)
 
 // Migration is one step of the schema and whether a database has it.
 type Migration struct {
@@ -35,7 +39,9 @@ type Migration struct {
 
 // Up applies what is missing, one transaction a migration, under an advisory
 // lock: of several processes that call it at once one works and the others
-// wait, up to five minutes. It returns the names of those it applied.
+// wait, up to five minutes. A migration that comes into conflict with those who use
+// the database meanwhile (a deadlock, or the connection's lock_timeout) is done
+// again, for as long. It returns the names of those it applied.
 func Up(ctx context.Context, db *sql.DB) ([]string, error) {
 	locker, err := lock.NewPostgresSessionLocker(lock.WithLockTimeout(1, lockSeconds)) // one try a second
 	if err != nil {
@@ -45,15 +51,41 @@ func Up(ctx context.Context, db *sql.DB) ([]string, error) {
 	if err != nil {
 		return nil, err
 	}
-	results, err := p.Up(ctx)
-	if err != nil {
-		return nil, fmt.Errorf("apply migrations: %w", err)
-	}
 	var names []string
-	for _, r := range results {
-		names = append(names, r.Source.Path)
+	end := time.Now().Add(contention)
+	for wait := 100 * time.Millisecond; ; wait = min(2*wait, 5*time.Second) {
+		results, err := p.Up(ctx)
+		if partial, ok := errors.AsType[*goose.PartialError](err); ok {
+			results = partial.Applied
+		}
+		for _, r := range results {
+			names = append(names, r.Source.Path)
+		}
+		if err == nil {
+			return names, nil
+		}
+		if !inTheWay(err) || time.Now().After(end) {
+			return nil, fmt.Errorf("apply migrations: %w", err)
+		}
+		select {
+		case <-ctx.Done():
+			return nil, fmt.Errorf("apply migrations: %w", errors.Join(ctx.Err(), err))
+		case <-time.After(wait):
+		}
 	}
-	return names, nil
+}
+
+// inTheWay reports whether others held what a migration needed.
+func inTheWay(err error) bool {
+	var state interface{ SQLState() string }
+	if !errors.As(err, &state) {
+		return false
+	}
+	switch state.SQLState() {
+	case "40P01", "55P03": // deadlock, lock not available in time
+		return true
+	}
+	return false
 }
 
 // Check returns nil when the database has every migration, [ErrNotCurrent] when

@@ -13,6 +13,7 @@ import (
 	"errors"
 	"fmt"
 	"net/url"
+	"strconv"
 	"strings"
 	"time"
 
@@ -31,12 +32,13 @@ type Options struct {
 	MaxConns    int           // open connections at most; default 16
 	IdleFor     time.Duration // an idle connection closes after this; default 5 min
 	Application string        // application_name shown by PostgreSQL
+	LockTimeout time.Duration // a statement that waits longer for a lock fails; default: none
 }
 
 // Open makes a Store for a postgres:// URL or a key=value connection string.
 // It connects lazily: use [Store.Ping] to learn whether the database answers.
 func Open(databaseURL string, o Options) (*Store, error) {
-	dsn, err := connectionString(databaseURL, o.Application)
+	dsn, err := connectionString(databaseURL, o)
 	if err != nil {
 		return nil, err
 	}
@@ -65,12 +67,15 @@ const connectTimeout = "5"
 // and a statement with arguments takes one round trip instead of two; an end to
 // waiting for a connection; and an end, in milliseconds, to a transaction whose
 // worker is gone without a word, for it holds locks that others wait for.
-func connectionString(databaseURL, application string) (string, error) {
+func connectionString(databaseURL string, o Options) (string, error) {
 	wanted := [][2]string{
 		{"binary_parameters", "yes"},
 		{"connect_timeout", connectTimeout},
-		{"application_name", application},
+		{"application_name", o.Application},
 		{"idle_in_transaction_session_timeout", "15000"},
+	}
+	if o.LockTimeout > 0 {
+		wanted = append(wanted, [2]string{"lock_timeout", strconv.FormatInt(o.LockTimeout.Milliseconds(), 10)})
 	}
 	if !strings.HasPrefix(databaseURL, "postgres://") && !strings.HasPrefix(databaseURL, "postgresql://") {
 		dsn := databaseURL
