@@ -65,8 +65,14 @@ func ServeAPI(ctx context.Context, cfg config.Config, extras Extras, log *slog.L
 	bell := jobs.NewBell(redis)
 	defer bell.Close()
 	watcher := storage.NewWatcher(store, log)
+	tracer, stopTracing, err := openTracer(ctx, cfg, "rollcall-api", log)
+	if err != nil {
+		return err
+	}
+	defer stopTracing()
 	registry := newRegistry(store, log)
-	handler, site, err := newHandler(ctx, cfg, store, watcher, bell, newTraffic(registry), extras, log)
+	watch := []gin.HandlerFunc{newTraffic(registry).count, traced(tracer)}
+	handler, site, err := newHandler(ctx, cfg, store, watcher, bell, watch, extras, log)
 	if err != nil {
 		return err
 	}
@@ -121,8 +127,9 @@ func serve(ctx context.Context, server *http.Server, listener net.Listener, log 
 	return nil
 }
 
-// newHandler puts the API and the pages into one router.
-func newHandler(ctx context.Context, cfg config.Config, store *storage.Store, watcher *storage.Watcher, bell *jobs.Bell, meter *traffic, extras Extras, log *slog.Logger) (http.Handler, *web.Site, error) {
+// newHandler puts the API and the pages into one router. The handlers of watch
+// look on at every request.
+func newHandler(ctx context.Context, cfg config.Config, store *storage.Store, watcher *storage.Watcher, bell *jobs.Bell, watch []gin.HandlerFunc, extras Extras, log *slog.Logger) (http.Handler, *web.Site, error) {
 	signer, err := newSigner(cfg)
 	if err != nil {
 		return nil, nil, err
@@ -168,7 +175,7 @@ func newHandler(ctx context.Context, cfg config.Config, store *storage.Store, wa
 		return nil, nil, err
 	}
 	engine := httpapi.NewEngine()
-	engine.Use(meter.count)
+	engine.Use(watch...)
 	api.Register(engine)
 	site.Register(engine)
 	engine.NoMethod(api.MethodNotAllowed)

@@ -23,9 +23,9 @@ var (
 	ProcessWithin = process
 )
 
-// NewHandler is newHandler, counting into a registry of its own.
+// NewHandler is newHandler with nobody looking on.
 func NewHandler(ctx context.Context, cfg config.Config, store *storage.Store, watcher *storage.Watcher, bell *jobs.Bell, extras Extras, log *slog.Logger) (http.Handler, *web.Site, error) {
-	return newHandler(ctx, cfg, store, watcher, bell, newTraffic(prometheus.NewRegistry()), extras, log)
+	return newHandler(ctx, cfg, store, watcher, bell, nil, extras, log)
 }
 
 // Registries are what the two programs register.

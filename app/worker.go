@@ -32,6 +32,11 @@ func RunWorker(ctx context.Context, cfg config.Config, log *slog.Logger) error {
 	}
 	bell := jobs.NewBell(redis)
 	defer bell.Close()
+	tracer, stopTracing, err := openTracer(ctx, cfg, "rollcall-worker", log)
+	if err != nil {
+		return err
+	}
+	defer stopTracing()
 	registry := newRegistry(store, log)
 	meter := jobs.NewMetrics(registry)
 	mailer, err := newMailer(store, cfg, log, meter)
@@ -49,7 +54,9 @@ func RunWorker(ctx context.Context, cfg config.Config, log *slog.Logger) error {
 	if err != nil {
 		return err
 	}
-	importer := jobs.NewImporter(store, log, meter, jobs.ImporterConfig{MaxRows: cfg.MaxRows, AdminScopes: adminScopes(cfg)})
+	importer := jobs.NewImporter(store, log, meter, jobs.ImporterConfig{
+		MaxRows: cfg.MaxRows, AdminScopes: adminScopes(cfg), Tracer: tracer,
+	})
 	worker := jobs.NewWorker(store, bell, importer, mailer, log, meter, jobs.WorkerConfig{
 		Redis: redis, Imports: importsAtOnce, Connections: cfg.MailConcurrency, Retention: cfg.Retention,
 		Courier: courier,

@@ -32,17 +32,18 @@ type rule struct {
 // rules returns the rules that check tags name.
 func rules() map[string]rule {
 	return map[string]rule{
-		"database_url": {"a URL such as postgres://user:password@host:5432/database", brokenDatabaseURL},
-		"redis_url":    {"a URL such as redis://:password@host:6379/0, or redis-sentinel://host:26379,host:26379/0?master=NAME", brokenRedisURL},
-		"secret":       {fmt.Sprintf("%d random bytes or more, as printed by: openssl rand -base64 48", minSecretBytes), brokenSecret},
-		"secrets":      {"earlier values of ROLLCALL_SECRET, separated by commas or line breaks", brokenSecret},
-		"listen":       {"host:port, such as 127.0.0.1:8080, or :8080 for all addresses", brokenListen},
-		"public_url":   {"scheme and host, such as https://rollcall.example.com", brokenPublicURL},
-		"brand":        {fmt.Sprintf("1 to %d printable characters", maxBrandLength), brokenBrand},
-		"api_token":    {fmt.Sprintf("%d random characters or more, as printed by: openssl rand -hex 32", minTokenLength), brokenToken},
-		"smtp_url":     {"a URL such as smtp://user:password@host:587?tls=starttls", brokenSMTPURL},
-		"address":      {"an address such as no-reply@example.com, without a display name", brokenAddress},
-		"log_format":   {"text or json", brokenLogFormat},
+		"database_url":  {"a URL such as postgres://user:password@host:5432/database", brokenDatabaseURL},
+		"redis_url":     {"a URL such as redis://:password@host:6379/0, or redis-sentinel://host:26379,host:26379/0?master=NAME", brokenRedisURL},
+		"secret":        {fmt.Sprintf("%d random bytes or more, as printed by: openssl rand -base64 48", minSecretBytes), brokenSecret},
+		"secrets":       {"earlier values of ROLLCALL_SECRET, separated by commas or line breaks", brokenSecret},
+		"listen":        {"host:port, such as 127.0.0.1:8080, or :8080 for all addresses", brokenListen},
+		"public_url":    {"scheme and host, such as https://rollcall.example.com", brokenPublicURL},
+		"brand":         {fmt.Sprintf("1 to %d printable characters", maxBrandLength), brokenBrand},
+		"api_token":     {fmt.Sprintf("%d random characters or more, as printed by: openssl rand -hex 32", minTokenLength), brokenToken},
+		"smtp_url":      {"a URL such as smtp://user:password@host:587?tls=starttls", brokenSMTPURL},
+		"address":       {"an address such as no-reply@example.com, without a display name", brokenAddress},
+		"otlp_endpoint": {"the base URL of an OTLP receiver, such as http://localhost:4318", brokenOTLPEndpoint},
+		"log_format":    {"text or json", brokenLogFormat},
 
 		"import_admins": {"imports or admin", brokenImportAdmins},
 		"proxies":       {"addresses and CIDR blocks of your proxies separated by commas, such as 10.1.0.0/16,fd12:3456::1", brokenProxies},
@@ -196,6 +197,20 @@ func brokenPublicURL(value string) string {
 	case u.Path != "" && u.Path != "/" || u.RawQuery != "" || u.ForceQuery || strings.Contains(value, "#"):
 		// Pages and cookies live at the root: a prefix would break them.
 		return "has something after the host"
+	default:
+		return ""
+	}
+}
+
+func brokenOTLPEndpoint(value string) string {
+	u, err := url.Parse(value)
+	switch {
+	case err != nil || u.Scheme != "http" && u.Scheme != "https":
+		return "is not an http:// or https:// URL"
+	case u.Hostname() == "" || strings.HasSuffix(u.Host, ":"):
+		return "names no host"
+	case u.User != nil:
+		return "holds credentials, which belong into OTEL_EXPORTER_OTLP_HEADERS"
 	default:
 		return ""
 	}

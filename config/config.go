@@ -92,6 +92,10 @@ type Config struct {
 	// administrators: imports or admin.
 	ImportAdmins string `env:"ROLLCALL_IMPORT_ADMINS" envDefault:"imports" read:"worker dev" check:"import_admins" about:"scope a token needs for rows with the role admin: imports (any token that may import) or admin"`
 
+	// OTLPEndpoint is the base URL of the receiver of traces, by OTLP over HTTP.
+	// Empty: nothing is traced.
+	OTLPEndpoint string `env:"OTEL_EXPORTER_OTLP_ENDPOINT" read:"api worker dev" check:"otlp_endpoint" about:"where traces go by OTLP over HTTP, such as http://localhost:4318; the other OTEL_ variables hold too; unset: no traces"`
+
 	// DataDir is where dev keeps its database, its mail and what it generated.
 	DataDir string `env:"ROLLCALL_DATA_DIR" envDefault:".rollcall" doc_default:".rollcall (as root: /var/lib/rollcall)" read:"dev" about:"data of the dev command"`
 

@@ -51,7 +51,9 @@ func (w *work) apply(ctx context.Context) error {
 	}
 }
 
-func (w *work) applyBatch(ctx context.Context, b storage.Batch) (storage.Applied, error) {
+func (w *work) applyBatch(ctx context.Context, b storage.Batch) (a storage.Applied, err error) {
+	ctx, span := w.batchSpan(ctx, "apply batch", b.Rows)
+	defer func() { endSpan(span, err) }()
 	ctx, cancel := w.committing(ctx)
 	defer cancel()
 	return w.store.ApplyBatch(ctx, w.claim, b)

@@ -50,7 +50,9 @@ func (w *work) check(ctx context.Context) error {
 	}
 }
 
-func (w *work) saveChecked(ctx context.Context, b storage.Checked) error {
+func (w *work) saveChecked(ctx context.Context, b storage.Checked) (err error) {
+	ctx, span := w.batchSpan(ctx, "check batch", b.Rows)
+	defer func() { endSpan(span, err) }()
 	ctx, cancel := w.committing(ctx)
 	defer cancel()
 	return w.store.SaveChecked(ctx, w.claim, b)

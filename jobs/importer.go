@@ -10,9 +10,13 @@ import (
 	"time"
 
 	"github.com/google/uuid"
+	"go.opentelemetry.io/otel/attribute"
+	"go.opentelemetry.io/otel/codes"
+	"go.opentelemetry.io/otel/trace"
 
 	"rollcall/roster"
 	"rollcall/storage"
+	"rollcall/tracing"
 )
 
 // ImporterConfig bounds the work on one import. Zero values take the default.
@@ -25,6 +29,7 @@ type ImporterConfig struct {
 	// AdminScopes are the scopes with which a token may bring in
 	// administrators; nil: those of storage.AdminScopes.
 	AdminScopes []string
+	Tracer      trace.Tracer // of slices and batches; default: none
 }
 
 func (c *ImporterConfig) fill() {
@@ -44,6 +49,9 @@ func (c *ImporterConfig) fill() {
 	}
 	if c.AdminScopes == nil {
 		c.AdminScopes = storage.AdminScopes()
+	}
+	if c.Tracer == nil {
+		c.Tracer = tracing.Off()
 	}
 }
 
@@ -87,6 +95,12 @@ func (im *Importer) Run(ctx context.Context, id uuid.UUID) (rest Rest, err error
 		return Rest{}, err
 	}
 	log := im.log.With("import_id", id, "fence", claim.Fence)
+	ctx, span := im.cfg.Tracer.Start(tracing.Under(ctx, claim.TraceParent), "import slice", trace.WithAttributes(
+		attribute.String("rollcall.import_id", id.String()), attribute.Int64("rollcall.fence", claim.Fence)))
+	defer func() {
+		span.SetAttributes(attribute.String("rollcall.import_status", string(claim.Import.Status)))
+		endSpan(span, err)
+	}()
 	w := &work{Importer: im, claim: claim, log: log, until: time.Now().Add(im.cfg.Slice)}
 	err = w.passes(ctx)
 	rest.Invited = w.invited
@@ -145,6 +159,21 @@ func (im *Importer) abandon(ctx context.Context, c *storage.Claim, cause error) 
 	if err := ignoreLost(im.store.Abandon(ctx, c, wait, most)); err != nil {
 		im.log.Warn("claim could not be let go, its lease will run out", "import_id", c.Import.ID, "error", err)
 	}
+}
+
+// endSpan ends a span. What the error says stays in the log: the words of a
+// database may hold a cell.
+func endSpan(span trace.Span, err error) {
+	if err != nil {
+		span.SetStatus(codes.Error, "")
+	}
+	span.End()
+}
+
+// batchSpan begins the span of a batch that begins after a row.
+func (w *work) batchSpan(ctx context.Context, name string, rows int64) (context.Context, trace.Span) {
+	return w.cfg.Tracer.Start(ctx, name, trace.WithAttributes(
+		attribute.Int64("rollcall.at_row", w.claim.At.Row), attribute.Int64("rollcall.rows", rows)))
 }
 
 func ignoreLost(err error) error {

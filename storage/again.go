@@ -50,7 +50,7 @@ func (s *Store) ImportAgain(ctx context.Context, earlier uuid.UUID, o roster.Opt
 func takeFile(ctx context.Context, tx *sqlx.Tx, earlier uuid.UUID, by Entry) (newFile, error) {
 	var r importRow
 	err := tx.GetContext(ctx, &r, `
-		SELECT status, processed, purged_at, filename, size_bytes, sha256
+		SELECT status, processed, purged_at, filename, size_bytes, sha256, trace_parent
 		  FROM imports WHERE id = $1 AND actor_kind = $2 AND actor_id = $3 FOR UPDATE`,
 		earlier, by.Actor.Kind, by.Actor.ID)
 	switch {
@@ -69,7 +69,11 @@ func takeFile(ctx context.Context, tx *sqlx.Tx, earlier uuid.UUID, by Entry) (ne
 			return newFile{}, err
 		}
 	}
-	return newFile{name: r.Filename, size: r.Size, sum: [32]byte(r.SHA256)}, nil
+	f := newFile{name: r.Filename, size: r.Size, sum: [32]byte(r.SHA256)}
+	if r.TraceParent != nil { // of the one upload there was
+		f.traceParent = *r.TraceParent
+	}
+	return f, nil
 }
 
 func follow(ctx context.Context, tx *sqlx.Tx, id, earlier uuid.UUID) error {

@@ -12,6 +12,7 @@ import (
 	"rollcall/httpapi/problem"
 	"rollcall/roster"
 	"rollcall/storage"
+	"rollcall/tracing"
 )
 
 // Limits bound what one request may ask of the server. Zero values take the
@@ -123,6 +124,7 @@ func (rc *Receiver) receive(ctx context.Context, f *form, by storage.Entry, key 
 		By:             by,
 		IdempotencyKey: key,
 		SealSecret:     seal,
+		TraceParent:    tracing.Parent(ctx),
 		Next: func() ([]byte, error) {
 			watch.Stop()
 			defer watch.Reset(rc.limits.Store)
