@@ -49,7 +49,8 @@ func run(m *testing.M) int {
 		// They mostly wait: for leases to run out, for servers to come back.
 		flag.Set("test.parallel", "4")
 	}
-	dir, err := os.MkdirTemp("", "rollcall-chaos-")
+	removeStale()
+	dir, err := os.MkdirTemp("", "rollcall-chaos.")
 	if err != nil {
 		fmt.Fprintln(os.Stderr, err)
 		return 1
@@ -61,6 +62,7 @@ func run(m *testing.M) int {
 		fmt.Fprintln(os.Stderr, "build the programs:", err)
 		return 1
 	}
+	defer os.RemoveAll(clusterDir("template"))
 	return m.Run()
 }
 

@@ -71,6 +71,20 @@ func (h *house) ask(method, path string, body io.Reader, headers ...string) answ
 	return a
 }
 
+// get asks until the answer is not that the database is away.
+func (h *house) get(path string, headers ...string) answer {
+	h.Helper()
+	for deadline := time.Now().Add(time.Minute); ; time.Sleep(100 * time.Millisecond) {
+		a := h.ask("GET", path, nil, headers...)
+		if a.status != http.StatusServiceUnavailable {
+			return a
+		}
+		if time.Now().After(deadline) {
+			h.Fatalf("GET %s: %d for a minute\n%s", path, a.status, a.body)
+		}
+	}
+}
+
 // tryPost uploads a file and does not wait for it; an error is one of the connection.
 func (h *house) tryPost(file string, headers []string, options ...string) (answer, error) {
 	var b bytes.Buffer
@@ -101,8 +115,11 @@ func (h *house) upload(file string, options ...string) string {
 // until waits until an import is as wanted.
 func (h *house) until(id string, within time.Duration, wanted func(imported) bool) imported {
 	h.Helper()
+	if id == "" {
+		h.Fatal("a file was never taken")
+	}
 	for deadline := time.Now().Add(within); ; {
-		i := h.ask("GET", "/api/admin/users/imports/"+id, nil, "Prefer", "wait=1").imported()
+		i := h.get("/api/admin/users/imports/"+id, "Prefer", "wait=1").imported()
 		if wanted(i) {
 			return i
 		}

@@ -27,6 +27,7 @@ type site struct {
 	Settings map[string]string // of PostgreSQL
 	SMTP     smtptest.Config   // how the mail server behaves
 	Env      []string          // of the programs, after the ordinary ones
+	Migrate  string            // directory of the program that makes the schema; "": ours
 }
 
 // house is one installation with nothing running on it yet but the servers.
@@ -39,7 +40,8 @@ type house struct {
 	db       *sql.DB // past the line
 	dir      string
 	env      []string
-	url      string // of the API, once started
+	url      string // of the API started last
+	programs []*program
 }
 
 // newHouse starts the servers and migrates the database with the program itself.
@@ -61,7 +63,10 @@ func newHouse(t *testing.T, s site) *house {
 		"ROLLCALL_LOG=json",
 	}, s.Env...)
 	h.connect()
-	h.rollcall(binaries, "migrate")
+	if s.Migrate == "" {
+		s.Migrate = binaries
+	}
+	h.rollcall(s.Migrate, "migrate")
 	return h
 }
 

@@ -18,7 +18,7 @@ const mailConcurrency = 4
 func TestKill(t *testing.T) {
 	parallel(t)
 	h := newHouse(t, site{})
-	rows, kills := sized(1_000, 25_000), sized(6, 50)
+	rows, kills := sized(500, 25_000), sized(6, 50)
 	l := newLoad("kill", 4, rows)
 	calm := undisturbed(h, l)
 
@@ -44,7 +44,7 @@ func TestKill(t *testing.T) {
 		workers[victim] = h.startWorker()
 	}
 	in := h.rowsIn(ids, 3*time.Minute).Sub(began)
-	h.afterKills()
+	h.lapse()
 	got := h.outcome(ids, 3*time.Minute)
 	h.same(l, got, calm)
 	d := h.delivered(l, kills*mailConcurrency)
@@ -78,10 +78,10 @@ func (h *house) rowsIn(ids []string, within time.Duration) time.Time {
 	return time.Now()
 }
 
-// afterKills has the time pass for which the claims of dead workers hold mails
-// back: five minutes. It does so only once nothing but those is left, so no
-// living worker's claim is cut short.
-func (h *house) afterKills() {
+// lapse has the time pass, five minutes, for which mails are held back by claims
+// whose worker is dead, or never heard that it has them. It does so only once
+// nothing but those is left, so no claim of a worker at its work is cut short.
+func (h *house) lapse() {
 	h.Helper()
 	left := -1
 	h.eventually(5*time.Minute, "mail stands still", func() bool {

@@ -5,6 +5,7 @@ package chaos_test
 import (
 	"fmt"
 	"regexp"
+	"strings"
 	"sync"
 	"testing"
 
@@ -19,13 +20,14 @@ type postbox struct {
 	mu    sync.Mutex
 	mails map[string]map[string]int // recipient, Message-ID: how often
 	all   int
+	kept  map[string]string // of those asked for, the mail that came last
 }
 
 var messageID = regexp.MustCompile(`(?mi)^Message-ID: <([^>]+)>`)
 
 func openPostbox(t *testing.T, config smtptest.Config) *postbox {
 	t.Helper()
-	p := &postbox{mails: map[string]map[string]int{}}
+	p := &postbox{mails: map[string]map[string]int{}, kept: map[string]string{}}
 	config.Took = p.take
 	config.Extensions = append(config.Extensions, "PIPELINING")
 	p.Server = smtptest.Start(t, config)
@@ -45,6 +47,9 @@ func (p *postbox) take(m smtptest.Mail) {
 		p.mails[m.To] = map[string]int{}
 	}
 	p.mails[m.To][id]++
+	if _, wanted := p.kept[m.To]; wanted {
+		p.kept[m.To] = m.Data
+	}
 	p.all++
 }
 
@@ -77,4 +82,20 @@ func (p *postbox) got(address string) (n int) {
 		n += times
 	}
 	return n
+}
+
+// keep has the mails to one person kept whole.
+func (p *postbox) keep(address string) {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	p.kept[address] = ""
+}
+
+var inviteLink = regexp.MustCompile(`/invite/[^\s"<>]+`)
+
+// link is the path of the link that a person got last.
+func (p *postbox) link(address string) string {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	return inviteLink.FindString(strings.ReplaceAll(p.kept[address], "=\r\n", "")) // quoted-printable breaks long lines
 }

@@ -51,6 +51,7 @@ func (h *house) start(dir, name string, env ...string) *program {
 		}
 		p.Wait()
 	}()
+	h.programs = append(h.programs, p)
 	h.Cleanup(func() {
 		p.kill()
 		if h.Failed() {
@@ -130,16 +131,18 @@ func (p *program) stop() (code int, took time.Duration) {
 	return p.ProcessState.ExitCode(), time.Since(began)
 }
 
-func (h *house) startAPI(env ...string) *program {
+// startFrom starts an api or a worker and returns when it is ready for work.
+func (h *house) startFrom(dir, name string, env ...string) *program {
 	h.Helper()
-	p := h.start(binaries, "api", env...)
-	h.url = "http://" + p.says(`"msg":"API listens","address":"([^"]+)"`, 30*time.Second)[1]
+	p := h.start(dir, name, env...)
+	if name == "api" {
+		h.url = "http://" + p.says(`"msg":"API listens","address":"([^"]+)"`, 30*time.Second)[1]
+	} else {
+		p.says(`"msg":"worker runs"`, 30*time.Second)
+	}
 	return p
 }
 
-func (h *house) startWorker(env ...string) *program {
-	h.Helper()
-	p := h.start(binaries, "worker", env...)
-	p.says(`"msg":"worker runs"`, 30*time.Second)
-	return p
-}
+func (h *house) startAPI() *program { h.Helper(); return h.startFrom(binaries, "api") }
+
+func (h *house) startWorker() *program { h.Helper(); return h.startFrom(binaries, "worker") }

@@ -1,0 +1,134 @@
+//go:build unix
+
+package chaos_test
+
+import (
+	"encoding/json"
+	"fmt"
+	"slices"
+	"sync"
+	"testing"
+	"time"
+)
+
+// withFaults are the programs with rows that do harm planted in them, built when
+// first asked for. See jobs/planted_faults.go.
+var withFaults = sync.OnceValues(func() (string, error) {
+	dir := binaries + "/faults"
+	return dir, build(dir, "-tags", "faults")
+})
+
+// TestRowsAtFault: a row makes the code panic, others kill the process, in
+// either pass. Everything else goes in, and those rows are reported.
+func TestRowsAtFault(t *testing.T) {
+	parallel(t)
+	dir, err := withFaults()
+	if err != nil {
+		t.Fatal(err)
+	}
+	const rows = 1_000
+	// Rows that are good ones without the fault; the header is row 1.
+	plan := map[int64]string{102: "importing 102 exit", 402: "checking 402 exit", 702: "importing 702 panic"}
+	faults := plan[102] + "," + plan[402] + "," + plan[702]
+	if full {
+		plan[902] = "checking 902 panic"
+		faults += "," + plan[902]
+	}
+	h := newHouse(t, site{Env: []string{"ROLLCALL_FAULTS=" + faults}})
+	l := newLoad("fault", 1, rows)
+	h.startAPI()
+	id := h.upload(l.files[0])
+	other := newLoad("other", 1, 90) // has no such rows
+	otherID := h.upload(other.files[0])
+
+	began := time.Now()
+	deaths := h.supervise(dir, id, otherID)
+	took := time.Since(began)
+	h.lapse()
+	i := h.until(id, time.Minute, mailed)
+	var at []int64
+	for row, reason := range h.refusals(id) {
+		if reason == "internal_error" {
+			at = append(at, row)
+		}
+	}
+	slices.Sort(at)
+	want := []int64{102, 402, 702}
+	if full {
+		want = append(want, 902)
+	}
+	if !slices.Equal(at, want) {
+		t.Errorf("refused as internal_error: rows %v, want %v", at, want)
+	}
+	for row := range plan {
+		gone := fmt.Sprintf("fault-0-%d@example.com", row-2)
+		l.people = slices.DeleteFunc(l.people, func(address string) bool { return address == gone })
+	}
+	if i.Status != "completed" || i.Imported != int64(len(l.people)) || i.Imported+i.Failed != rows {
+		t.Errorf("%+v, want %d imported", i, len(l.people))
+	}
+	l = load{people: slices.Sorted(slices.Values(slices.Concat(l.people, other.people)))}
+	l.mailed = l.people
+	if !slices.Equal(h.people(), l.people) {
+		t.Error("the users are not those of the other rows")
+	}
+	h.consistent()
+	h.until(otherID, time.Minute, mailed)
+	d := h.delivered(l, deaths*mailConcurrency)
+	h.figures("rows", rows, "rows at fault", faults, "deaths of the worker", deaths, "refused as internal_error", at,
+		"all other rows in after", took, "mails", d.Mails, "duplicates", d.Duplicates)
+}
+
+// supervise starts a worker and starts it again whenever it has died, until the
+// imports have ended; it returns how often it has. The lease of a dead worker
+// runs out at once: nobody else is there who could hold one.
+func (h *house) supervise(dir string, ids ...string) (deaths int) {
+	h.Helper()
+	for deadline := time.Now().Add(4 * time.Minute); ; deaths++ {
+		worker := h.start(dir, "worker")
+		for {
+			select {
+			case <-worker.done:
+				if code := worker.ProcessState.ExitCode(); code != 3 {
+					h.Fatalf("the worker ended with %d\n%s", code, worker.output())
+				}
+			case <-time.After(100 * time.Millisecond):
+				if one[int](h, `SELECT count(*) FROM imports WHERE finished_at IS NULL`) == 0 {
+					return deaths
+				}
+				if time.Now().After(deadline) {
+					h.Fatalf("the imports did not end: %s %s", h.read(ids[0]).Status, worker.output())
+				}
+				continue
+			}
+			break
+		}
+		h.exec(`UPDATE imports SET lease_until = clock_timestamp() WHERE lease_until > clock_timestamp()`)
+	}
+}
+
+// refusals are the rows an import has refused, with the reason.
+func (h *house) refusals(id string) map[int64]string {
+	h.Helper()
+	all := map[int64]string{}
+	for after := ""; ; {
+		var page struct {
+			Items []struct {
+				Row    int64
+				Reason string
+			}
+			Next *string
+		}
+		a := h.ask("GET", "/api/admin/users/imports/"+id+"/errors?limit=500&after="+after, nil)
+		if err := json.Unmarshal(a.body, &page); err != nil || a.status != 200 {
+			h.Fatalf("%d %s", a.status, a.body)
+		}
+		for _, e := range page.Items {
+			all[e.Row] = e.Reason
+		}
+		if page.Next == nil {
+			return all
+		}
+		after = *page.Next
+	}
+}

@@ -1,0 +1,179 @@
+//go:build unix
+
+package chaos_test
+
+import (
+	"bytes"
+	"context"
+	"math/rand/v2"
+	"os"
+	"path/filepath"
+	"strconv"
+	"strings"
+	"sync"
+	"sync/atomic"
+	"syscall"
+	"testing"
+	"time"
+
+	"rollcall/internal/proxytest"
+)
+
+// TestPostgresRestarted: PostgreSQL is restarted, without a word to anybody,
+// again and again, while files are posted, rows go in and mail goes out.
+func TestPostgresRestarted(t *testing.T) {
+	parallel(t)
+	restarts := sized(3, 20)
+	h := newHouse(t, site{})
+	l := newLoad("restart", sized(60, 600), sized(20, 100))
+	calm := undisturbed(h, l)
+	h.startAPI()
+	h.startWorker()
+	h.startWorker()
+	p := &poster{h: h, files: l.files, pace: 250 * time.Millisecond}
+	began := time.Now()
+	var posting sync.WaitGroup
+	posting.Go(func() { p.post(4) })
+	for range restarts {
+		time.Sleep(time.Duration(300+rand.IntN(900)) * time.Millisecond)
+		h.postgres.restart(time.Duration(rand.IntN(500)) * time.Millisecond)
+	}
+	last := time.Now()
+	posting.Wait()
+	h.rowsIn(p.ids, 2*time.Minute)
+	h.lapse()
+	got := h.outcome(p.ids, time.Minute)
+	h.same(l, got, calm)
+	h.noneDoubled(p)
+	// A mail whose sending was not on record when its worker gave up waiting for
+	// the database goes out again; while a worker lives it waits.
+	d := h.delivered(l, 0)
+	h.figures("restarts -m immediate", restarts, "files posted", len(l.files), "answers 503", p.refused.Load(),
+		"slowest answer", p.slowest, "all done after the last restart", time.Since(last), "in all", time.Since(began),
+		"mails", d.Mails, "duplicates", d.Duplicates)
+}
+
+// TestCommitUnanswered: the line is cut when COMMIT is on its way, or when it
+// has been carried out and the answer is on its way, again and again.
+func TestCommitUnanswered(t *testing.T) {
+	parallel(t)
+	h := newHouse(t, site{})
+	l := newLoad("commit", sized(30, 200), sized(20, 100))
+	calm := undisturbed(h, l)
+	h.startAPI()
+	h.startWorker()
+	h.startWorker()
+	var before, after, commits atomic.Int64
+	h.line.Judge(func(said []byte) proxytest.Verdict {
+		if !bytes.Contains(said, []byte("COMMIT\x00")) {
+			return proxytest.Pass
+		}
+		switch n := commits.Add(1); {
+		case n%10 == 4:
+			before.Add(1)
+			return proxytest.CutBefore
+		case n%10 == 9:
+			after.Add(1)
+			return proxytest.CutAfter
+		}
+		return proxytest.Pass
+	})
+	p := &poster{h: h, files: l.files}
+	p.post(4)
+	h.rowsIn(p.ids, 2*time.Minute)
+	h.line.Judge(nil)
+	h.lapse()
+	got := h.outcome(p.ids, time.Minute)
+	h.same(l, got, calm)
+	h.noneDoubled(p)
+	d := h.delivered(l, 0)
+	h.figures("COMMITs", commits.Load(), "cut before", before.Load(), "cut after it was sent", after.Load(), "files posted", len(l.files),
+		"answers 503", p.refused.Load(), "slowest answer", p.slowest, "mails", d.Mails, "duplicates", d.Duplicates)
+	if before.Load() == 0 || after.Load() == 0 {
+		t.Error("nothing was cut")
+	}
+}
+
+// TestPostgresSilent: everything between the programs and PostgreSQL falls
+// silent, with all connections open, in the middle of posts, rows and mail, and
+// comes back.
+func TestPostgresSilent(t *testing.T) {
+	parallel(t)
+	silences, length := sized(1, 3), time.Duration(sized(14, 40))*time.Second
+	h := newHouse(t, site{})
+	l := newLoad("silent", sized(40, 200), sized(20, 300))
+	calm := undisturbed(h, l)
+	h.startAPI()
+	h.startWorker()
+	h.startWorker()
+	p := &poster{h: h, files: l.files, pace: 100 * time.Millisecond}
+	var posting sync.WaitGroup
+	posting.Go(func() { p.post(2) })
+	var slowestReady time.Duration
+	asked, refused := 0, 0
+	for range silences {
+		time.Sleep(400 * time.Millisecond)
+		h.line.Silence(true)
+		for end := time.Now().Add(length); time.Now().Before(end); time.Sleep(500 * time.Millisecond) {
+			for _, path := range []string{"/readyz", "/api/admin/users/imports"} {
+				began := time.Now()
+				a := h.ask("GET", path, nil)
+				if path == "/readyz" {
+					slowestReady = max(slowestReady, time.Since(began))
+				}
+				asked++
+				if a.status == 503 && a.header.Get("Retry-After") != "" {
+					refused++
+				} else if time.Until(end) > 0 && began.Before(end.Add(-15*time.Second)) {
+					t.Errorf("%s was answered with %d in the silence", path, a.status)
+				}
+			}
+		}
+		h.line.Silence(false)
+	}
+	back := time.Now()
+	posting.Wait()
+	h.rowsIn(p.ids, 2*time.Minute)
+	h.lapse()
+	got := h.outcome(p.ids, time.Minute)
+	h.same(l, got, calm)
+	h.noneDoubled(p)
+	d := h.delivered(l, 0)
+	if slowestReady > 5*time.Second {
+		t.Errorf("/readyz took %s", slowestReady)
+	}
+	if p.slowest > 35*time.Second {
+		t.Errorf("a post took %s", p.slowest)
+	}
+	h.figures("silences", silences, "of", length, "questions asked meanwhile", asked, "answered 503 with Retry-After", refused,
+		"slowest /readyz", slowestReady, "posts answered 503", p.refused.Load(), "slowest post", p.slowest,
+		"all done after the last silence", time.Since(back), "mails", d.Mails, "duplicates", d.Duplicates)
+}
+
+// pid is the process id of the server.
+func (p *postgres) pid() int {
+	p.t.Helper()
+	content, err := os.ReadFile(filepath.Join(p.config.Dir, "postgres", "postmaster.pid"))
+	if err != nil {
+		p.t.Fatal(err)
+	}
+	first, _, _ := strings.Cut(string(content), "\n")
+	pid, err := strconv.Atoi(first)
+	if err != nil {
+		p.t.Fatal(err)
+	}
+	return pid
+}
+
+// restart is `pg_ctl restart -m immediate`: no connection is told, nothing is
+// written out, and the next start recovers.
+func (p *postgres) restart(away time.Duration) {
+	p.t.Helper()
+	if err := syscall.Kill(p.pid(), syscall.SIGQUIT); err != nil {
+		p.t.Fatal(err)
+	}
+	<-p.running.Done()
+	p.running.Stop(context.Background())
+	time.Sleep(away)
+	p.start()
+}

@@ -1,0 +1,74 @@
+//go:build unix
+
+package chaos_test
+
+import (
+	"regexp"
+	"syscall"
+	"testing"
+	"time"
+)
+
+// TestStop: a worker is stopped in the middle of an import for longer than its
+// lease. Another finishes. When the first goes on, it writes nothing and lets go.
+func TestStop(t *testing.T) {
+	parallel(t)
+	rows := sized(40_000, 200_000)
+	h := newHouse(t, site{})
+	l := newLoad("stop", 1, rows)
+	options := []string{"send_invitations", "false"}
+	h.startAPI()
+	sleeper := h.startWorker()
+	id := l.upload(h, options...)[0]
+	h.until(id, time.Minute, func(i imported) bool { return i.Imported > 0 })
+	sleeper.Process.Signal(syscall.SIGSTOP)
+	stopped := time.Now()
+	at := h.read(id)
+	if ended(at) {
+		t.Fatal("the import was over before the worker was stopped: make it larger")
+	}
+	h.startWorker()
+	// The lease, and where the worker was stopped with a transaction open, the
+	// time after which PostgreSQL ends that.
+	h.until(id, time.Minute, func(i imported) bool { return i.Processed > at.Processed || ended(i) })
+	taken := time.Since(stopped)
+	h.until(id, 3*time.Minute, ended)
+	before := h.everything()
+
+	letGo := sleeper.expect(`claim lost|task failed`)
+	sleeper.Process.Signal(syscall.SIGCONT)
+	woken := time.Now()
+	select {
+	case <-letGo:
+	case <-time.After(5 * time.Second):
+		t.Errorf("the worker did not let go within 5 s of going on\n%s", sleeper.output())
+	}
+	let := time.Since(woken)
+	time.Sleep(3 * time.Second) // for a late write to show
+	if after := h.everything(); after != before {
+		t.Errorf("a late write: %s\nbefore %s", after, before)
+	}
+	if taken < 8*time.Second {
+		t.Errorf("taken over after %s, while the lease was good", taken)
+	}
+	got := h.outcome([]string{id}, time.Minute)
+	h.same(l, got, undisturbed(h, l, options...))
+	h.figures("rows", rows, "processed when stopped", at.Processed, "taken over after", taken, "let go after", let,
+		"in the words of", regexp.MustCompile(`claim lost|task failed`).FindString(sleeper.output()), "late writes", 0)
+}
+
+func (h *house) read(id string) imported {
+	h.Helper()
+	return h.get("/api/admin/users/imports/" + id).imported()
+}
+
+// everything is a mark of all rows that an import writes.
+func (h *house) everything() string {
+	h.Helper()
+	return one[string](h, `
+		SELECT md5(string_agg(x, '' ORDER BY x)) FROM (
+			SELECT md5(u::text) AS x FROM users u
+			UNION ALL SELECT md5(i::text) FROM imports i
+			UNION ALL SELECT md5(v::text) FROM invitations v
+			UNION ALL SELECT md5(e::text) FROM import_errors e) AS all_rows`)
+}

@@ -1,0 +1,27 @@
+package e2e_test
+
+import (
+	"strings"
+	"testing"
+
+	"rollcall/internal/pgtest"
+)
+
+// TestOldSchemaRefused: a program on a database without the schema says what to
+// run, and does not start.
+func TestOldSchemaRefused(t *testing.T) {
+	t.Parallel()
+	h := newHouse(t, "redis://127.0.0.1:1")
+	for k, v := range h.env {
+		if strings.HasPrefix(v, "DATABASE_URL=") {
+			h.env[k] = "DATABASE_URL=" + pgtest.NewEmpty(t)
+		}
+	}
+	for _, name := range []string{"api", "worker"} {
+		p, line := h.start(name, `(.*rollcall migrate.*)`)
+		<-p.done
+		if p.ProcessState.ExitCode() == 0 || line == "" {
+			t.Errorf("%s: exit code %d\n%s", name, p.ProcessState.ExitCode(), p.output())
+		}
+	}
+}
