@@ -1,6 +1,7 @@
 package storage
 
 import (
+	"bytes"
 	"context"
 	"database/sql"
 	"errors"
@@ -9,7 +10,6 @@ import (
 
 	"github.com/google/uuid"
 	"github.com/jmoiron/sqlx"
-	"github.com/lib/pq"
 
 	"rollcall/roster"
 	"rollcall/tabular"
@@ -36,6 +36,19 @@ type Batch struct {
 	// SetDepartment: the file has a department column, so an update sets it.
 	SetDepartment bool
 	Last          bool // the file ends here
+
+	// Turn returns when the batch before this one is committed; nil: it is.
+	// Until then the batch creates its users and invitations, which is nearly
+	// all of its work and depends on no other batch. What depends on the order,
+	// the cursor first of all, comes after. An error of Turn is returned
+	// wrapped, and nothing is written.
+	//
+	// A batch that waits for its turn holds the addresses it has created. The
+	// batch before it may be waiting for another import's batch, which waits
+	// for one of those, and PostgreSQL sees no deadlock in that since one of
+	// the waits is ours. So Turn must not wait for ever, and who gives up may
+	// apply the batch again when its turn has come.
+	Turn func(context.Context) error
 }
 
 // Applied says what a batch did.
@@ -51,7 +64,7 @@ type Applied struct {
 // completes the import and ends the claim. [ErrClaimLost] means that nothing
 // was written.
 func (s *Store) ApplyBatch(ctx context.Context, c *Claim, b Batch) (a Applied, err error) {
-	defer translate(&err, "apply batch of import %s at row %d", c.Import.ID, c.At.Row)
+	defer translate(&err, "apply batch of import %s before row %d", c.Import.ID, b.To.Row)
 	// In the order of the unique index: two imports of the same addresses then
 	// wait for each other instead of deadlocking.
 	slices.SortFunc(b.Newcomers, func(x, y Newcomer) int { return strings.Compare(x.EmailKey, y.EmailKey) })
@@ -98,6 +111,22 @@ func applyBatch(ctx context.Context, tx *sqlx.Tx, c *Claim, b Batch) (a Applied,
 	if err != nil {
 		return a, err
 	}
+	if b.Turn != nil {
+		if err := b.Turn(ctx); err != nil {
+			return a, err
+		}
+	}
+	if err := lockClaimed(ctx, tx, c); err != nil {
+		return a, err
+	}
+	if b.Turn != nil && mayMake { // asked again, since the turn may have been long in coming
+		if _, mayMake, err = barAdmins(ctx, tx, c, b); err != nil {
+			return a, err
+		}
+		if !mayMake {
+			return a, errVanished
+		}
+	}
 	a.Imported = created
 	a.Invited = created > 0 && c.Import.Options.SendInvitations
 	refusals := b.Refusals
@@ -122,54 +151,58 @@ func applyBatch(ctx context.Context, tx *sqlx.Tx, c *Claim, b Batch) (a Applied,
 	return a, moveImport(ctx, tx, c, b, a)
 }
 
-// createUsers first locks the import under its fence and cursor, and then
-// creates the users whose address is free and their invitations, in a single
-// statement. It returns how many it created.
+// createUsers creates the users whose address is free and their invitations, in
+// a single statement. It returns how many it created.
 func createUsers(ctx context.Context, tx *sqlx.Tx, c *Claim, newcomers []Newcomer) (created int64, err error) {
-	n := len(newcomers)
-	ids, emails, keys := make(pq.StringArray, n), make(pq.StringArray, n), make(pq.StringArray, n)
-	names, roles, departments := make(pq.StringArray, n), make(pq.StringArray, n), make(pq.StringArray, n)
-	for i, p := range newcomers {
-		ids[i], emails[i], keys[i] = p.ID.String(), p.Email, p.EmailKey
-		names[i], roles[i], departments[i] = p.Name, string(p.Role), p.Department
+	if len(newcomers) == 0 {
+		return 0, nil
 	}
 	invitation := roster.InvitationHeld
 	if c.Import.Options.SendInvitations {
 		invitation = roster.InvitationPending
 	}
-	var held bool
-	err = tx.QueryRowxContext(ctx, `
-		WITH held AS (
-			SELECT id FROM imports WHERE id = $1 AND fence = $2 AND at_row = $3 AND status = 'importing' FOR UPDATE
-		), created AS (
+	err = tx.GetContext(ctx, &created, `
+		WITH created AS (
 			INSERT INTO users (id, email, email_key, name, role, department, import_id)
-			SELECT r.id, r.email, r.email_key, r.name, r.role, r.department, held.id
-			  FROM held,
-			       unnest($4::uuid[], $5::text[], $6::text[], $7::text[], $8::text[], $9::text[])
+			SELECT id, email, email_key, name, role, department, $1
+			  FROM unnest($2::uuid[], $3::text[], $4::text[], $5::text[], $6::text[], $7::text[])
 			    AS r (id, email, email_key, name, role, department)
 			ON CONFLICT (email_key) DO NOTHING
 			RETURNING id
 		), invited AS (
 			INSERT INTO invitations (user_id, import_id, status)
-			SELECT id, $1, $10 FROM created
+			SELECT id, $1, $8 FROM created
 		)
-		SELECT EXISTS (SELECT FROM held), (SELECT count(*) FROM created)`,
-		c.Import.ID, c.Fence, c.At.Row, ids, emails, keys, names, roles, departments, invitation).
-		Scan(&held, &created)
-	if err == nil && !held {
-		return 0, ErrClaimLost
-	}
+		SELECT count(*) FROM created`,
+		c.Import.ID, uuids(newcomers, newcomerID),
+		texts(newcomers, func(p *Newcomer) string { return p.Email }),
+		texts(newcomers, func(p *Newcomer) string { return p.EmailKey }),
+		texts(newcomers, func(p *Newcomer) string { return p.Name }),
+		texts(newcomers, func(p *Newcomer) string { return string(p.Role) }),
+		texts(newcomers, func(p *Newcomer) string { return p.Department }),
+		invitation)
 	return created, err
+}
+
+func newcomerID(p *Newcomer) uuid.UUID { return p.ID }
+
+// lockClaimed locks the import, if it is still ours and at the place where the
+// batch begins.
+func lockClaimed(ctx context.Context, tx *sqlx.Tx, c *Claim) error {
+	var held bool
+	err := tx.GetContext(ctx, &held, `
+		SELECT true FROM imports WHERE id = $1 AND fence = $2 AND at_row = $3 AND status = 'importing' FOR UPDATE`,
+		c.Import.ID, c.Fence, c.At.Row)
+	if errors.Is(err, sql.ErrNoRows) {
+		return ErrClaimLost
+	}
+	return err
 }
 
 // notCreated finds the newcomers whose address was taken.
 func notCreated(ctx context.Context, tx *sqlx.Tx, newcomers []Newcomer) ([]Newcomer, error) {
-	ids := make(pq.StringArray, len(newcomers))
-	for i, p := range newcomers {
-		ids[i] = p.ID.String()
-	}
 	var there []uuid.UUID
-	if err := tx.SelectContext(ctx, &there, `SELECT id FROM users WHERE id = ANY($1::uuid[])`, ids); err != nil {
+	if err := tx.SelectContext(ctx, &there, `SELECT id FROM users WHERE id = ANY($1::uuid[])`, uuids(newcomers, newcomerID)); err != nil {
 		return nil, err
 	}
 	created := make(map[uuid.UUID]bool, len(there))
@@ -194,8 +227,8 @@ func refuseTaken(taken []Newcomer) []roster.Refusal {
 	return refusals
 }
 
-// moveImport is the second half of the compare-and-swap whose first half,
-// the lock under fence and cursor, createUsers took.
+// moveImport is the second half of the compare-and-swap whose first half is
+// lockClaimed.
 func moveImport(ctx context.Context, tx *sqlx.Tx, c *Claim, b Batch, a Applied) error {
 	var held, pending int64
 	if c.Import.Options.SendInvitations {
@@ -206,10 +239,10 @@ func moveImport(ctx context.Context, tx *sqlx.Tx, c *Claim, b Batch, a Applied) 
 	var first, last *uuid.UUID
 	for i := range b.Newcomers {
 		id := &b.Newcomers[i].ID
-		if first == nil || strings.Compare(id.String(), first.String()) < 0 {
+		if first == nil || bytes.Compare(id[:], first[:]) < 0 {
 			first = id
 		}
-		if last == nil || strings.Compare(id.String(), last.String()) > 0 {
+		if last == nil || bytes.Compare(id[:], last[:]) > 0 {
 			last = id
 		}
 	}
@@ -243,116 +276,11 @@ func moveImport(ctx context.Context, tx *sqlx.Tx, c *Claim, b Batch, a Applied) 
 	return announceEnd(ctx, tx, c.Import.ID)
 }
 
-// existing is a user whose address stands in the file.
-type existing struct {
-	ID     uuid.UUID         `db:"id"`
-	Key    string            `db:"email_key"`
-	Role   roster.Role       `db:"role"`
-	Status roster.UserStatus `db:"status"`
-}
-
-// updateUsers sets name, role and, where the file has one, department of the
-// users that the rows name. A user that is right already is not touched. It
-// returns how many roles it kept although the file gave another: the caller's
-// own, the last active administrator's, and all of them once the caller may not
-// make administrators.
-func updateUsers(ctx context.Context, tx *sqlx.Tx, by roster.Actor, mayMake bool, rows []Newcomer, setDepartment bool) (kept int64, err error) {
-	keys := make(pq.StringArray, len(rows))
-	for i, p := range rows {
-		keys[i] = p.EmailKey
-	}
-	var there []existing
-	if err := tx.SelectContext(ctx, &there, `
-		SELECT id, email_key, role, status FROM users WHERE email_key = ANY($1) ORDER BY email_key FOR UPDATE`, keys); err != nil {
-		return 0, err
-	}
-	if len(there) != len(rows) {
-		return 0, errVanished // taken a moment ago and free again: begin anew
-	}
-	byKey := make(map[string]existing, len(there))
-	for _, u := range there {
-		byKey[u.Key] = u
-	}
-	roles, kept, err := newRoles(ctx, tx, by, mayMake, rows, byKey)
-	if err != nil {
-		return 0, err
-	}
-	return kept, writeUpdates(ctx, tx, rows, byKey, roles, setDepartment)
-}
-
-// newRoles decides the role of every row, in the order of the file.
-func newRoles(ctx context.Context, tx *sqlx.Tx, by roster.Actor, mayMake bool, rows []Newcomer, byKey map[string]existing) (map[string]roster.Role, int64, error) {
-	inOrder := slices.SortedFunc(slices.Values(rows), func(a, b Newcomer) int { return int(a.Row - b.Row) })
-	roles := make(map[string]roster.Role, len(rows))
-	admins := -1 // active administrators left; not yet counted
-	gained := 0  // active users whom an earlier row makes one
-	var kept int64
-	for _, p := range inOrder {
-		u := byKey[p.EmailKey]
-		roles[p.EmailKey] = u.Role
-		if !p.RoleGiven || p.Role == u.Role {
-			continue
-		}
-		if !mayMake || by.Kind == roster.ActorUser && by.ID == u.ID {
-			kept++
-			continue
-		}
-		if u.Role == roster.RoleAdmin && u.Status == roster.Active {
-			if admins < 0 {
-				var err error
-				if admins, err = lockActiveAdmins(ctx, tx); err != nil {
-					return nil, 0, err
-				}
-			}
-			if admins+gained == 1 {
-				kept++
-				continue
-			}
-			admins--
-		}
-		if p.Role == roster.RoleAdmin && u.Status == roster.Active {
-			gained++ // not yet written, so not among those counted
-		}
-		roles[p.EmailKey] = p.Role
-	}
-	return roles, kept, nil
-}
-
-// lockActiveAdmins counts the active administrators and keeps their number from
-// changing until the transaction ends.
-func lockActiveAdmins(ctx context.Context, tx *sqlx.Tx) (int, error) {
-	var ids []uuid.UUID
-	err := tx.SelectContext(ctx, &ids, `
-		SELECT id FROM users WHERE role = 'admin' AND status = 'active' ORDER BY email_key FOR UPDATE`)
-	return len(ids), err
-}
-
-func writeUpdates(ctx context.Context, tx *sqlx.Tx, rows []Newcomer, byKey map[string]existing, roles map[string]roster.Role, setDepartment bool) error {
-	n := len(rows)
-	ids, names, newRoles, departments := make(pq.StringArray, n), make(pq.StringArray, n), make(pq.StringArray, n), make(pq.StringArray, n)
-	for i, p := range rows {
-		ids[i], names[i], newRoles[i], departments[i] = byKey[p.EmailKey].ID.String(), p.Name, string(roles[p.EmailKey]), p.Department
-	}
-	_, err := tx.ExecContext(ctx, `
-		WITH wanted AS (
-			SELECT w.id, w.name, w.role, CASE WHEN $5 THEN w.department ELSE u.department END AS department, u.role AS old_role
-			  FROM unnest($1::uuid[], $2::text[], $3::text[], $4::text[]) AS w (id, name, role, department)
-			  JOIN users u ON u.id = w.id
-			 WHERE (u.name, u.role) IS DISTINCT FROM (w.name, w.role) OR ($5 AND u.department <> w.department)
-		), signed_out AS (
-			DELETE FROM sessions s USING wanted w WHERE s.user_id = w.id AND w.role <> w.old_role
-		)
-		UPDATE users u
-		   SET name = w.name, role = w.role, department = w.department, edits = u.edits + 1, updated_at = now()
-		  FROM wanted w WHERE u.id = w.id`, ids, names, newRoles, departments, setDepartment)
-	return err
-}
-
 // TakenKeys returns which of the keys already have a user.
 func (s *Store) TakenKeys(ctx context.Context, keys []string) (taken map[string]bool, err error) {
 	defer translate(&err, "look up %d addresses", len(keys))
 	var there []string
-	if err := s.db.SelectContext(ctx, &there, `SELECT email_key FROM users WHERE email_key = ANY($1)`, textArray(keys)); err != nil {
+	if err := s.db.SelectContext(ctx, &there, `SELECT email_key FROM users WHERE email_key = ANY($1)`, texts(keys, itself)); err != nil {
 		return nil, err
 	}
 	taken = make(map[string]bool, len(there))
@@ -362,11 +290,13 @@ func (s *Store) TakenKeys(ctx context.Context, keys []string) (taken map[string]
 	return taken, nil
 }
 
+func itself(s *string) string { return *s }
+
 // UserIDs finds the users with these keys, and the import that created each.
 func (s *Store) UserIDs(ctx context.Context, keys []string) (_ map[string]Found, err error) {
 	defer translate(&err, "look up %d users", len(keys))
 	var rows []Found
-	if err := s.db.SelectContext(ctx, &rows, `SELECT id, email_key, import_id FROM users WHERE email_key = ANY($1)`, textArray(keys)); err != nil && !errors.Is(err, sql.ErrNoRows) {
+	if err := s.db.SelectContext(ctx, &rows, `SELECT id, email_key, import_id FROM users WHERE email_key = ANY($1)`, texts(keys, itself)); err != nil && !errors.Is(err, sql.ErrNoRows) {
 		return nil, err
 	}
 	found := make(map[string]Found, len(rows))

@@ -104,7 +104,7 @@ func TestOpen(t *testing.T) {
 	if host == "" {
 		host = u.Hostname()
 	}
-	dsn := "host=" + host + " dbname=" + strings.TrimPrefix(u.Path, "/") + " user=" + u.User.Username() + " sslmode=disable application_name=mine"
+	dsn := "host=" + host + " dbname=" + strings.TrimPrefix(u.Path, "/") + " user=" + u.User.Username() + " sslmode=disable application_name=mine binary_parameters=no"
 	if password, ok := u.User.Password(); ok {
 		dsn += " password=" + password
 	}
@@ -119,6 +119,9 @@ func TestOpen(t *testing.T) {
 	}
 	if got := one[string](h, `SELECT current_setting('idle_in_transaction_session_timeout')`); got != "15s" {
 		t.Errorf("idle_in_transaction_session_timeout %s", got)
+	}
+	if _, err := h.TakenKeys(h.ctx, []string{"ada@example.com"}); err != nil { // arrays go in binary all the same
+		t.Error(err)
 	}
 	if _, err := storage.Open("postgres://u:hunter2@%zz/x", storage.Options{}); err == nil || strings.Contains(err.Error(), "hunter2") {
 		t.Errorf("a URL that is none: %v", err)

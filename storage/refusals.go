@@ -7,7 +7,6 @@ import (
 
 	"github.com/google/uuid"
 	"github.com/jmoiron/sqlx"
-	"github.com/lib/pq"
 
 	"rollcall/roster"
 )
@@ -25,15 +24,8 @@ func insertRefusals(ctx context.Context, tx *sqlx.Tx, id uuid.UUID, refusals []r
 	if len(refusals) == 0 {
 		return nil
 	}
-	n := len(refusals)
-	rows, lines := make(pq.Int64Array, n), make(pq.Int64Array, n)
-	reasons, fields, emails := make(pq.StringArray, n), make(pq.StringArray, n), make(pq.StringArray, n)
-	values, messages, also := make(pq.StringArray, n), make(pq.StringArray, n), make(pq.StringArray, n)
+	also := make([]string, len(refusals))
 	for i, r := range refusals {
-		p := r.Problems[0]
-		rows[i], lines[i] = r.Row, r.Line
-		reasons[i], fields[i], emails[i] = string(p.Code), string(p.Field), roster.Shown(r.Email)
-		values[i], messages[i] = p.Value, p.Message
 		if len(r.Problems) > 1 {
 			raw, err := json.Marshal(alsoOf(r.Problems[1:]))
 			if err != nil {
@@ -47,7 +39,15 @@ func insertRefusals(ctx context.Context, tx *sqlx.Tx, id uuid.UUID, refusals []r
 		SELECT $1, row, line, reason, field, email, value, message, NULLIF(also, '')::jsonb
 		  FROM unnest($2::bigint[], $3::bigint[], $4::text[], $5::text[], $6::text[], $7::text[], $8::text[], $9::text[])
 		    AS e (row, line, reason, field, email, value, message, also)`,
-		id, rows, lines, reasons, fields, emails, values, messages, also)
+		id,
+		bigints(refusals, func(r *roster.Refusal) int64 { return r.Row }),
+		bigints(refusals, func(r *roster.Refusal) int64 { return r.Line }),
+		texts(refusals, func(r *roster.Refusal) string { return string(r.Problems[0].Code) }),
+		texts(refusals, func(r *roster.Refusal) string { return string(r.Problems[0].Field) }),
+		texts(refusals, func(r *roster.Refusal) string { return roster.Shown(r.Email) }),
+		texts(refusals, func(r *roster.Refusal) string { return r.Problems[0].Value }),
+		texts(refusals, func(r *roster.Refusal) string { return r.Problems[0].Message }),
+		texts(also, itself))
 	return err
 }
 

@@ -4,7 +4,9 @@
 // never by SQLSTATE.
 //
 // Lock order, for every transaction that takes more than one: imports (by id),
-// users (by email_key), invitations.
+// users (by email_key), invitations. A batch creates its users before it locks
+// its import; nobody sees those yet, so nobody can wait for them but another
+// batch with the same addresses: see Batch.Turn.
 package storage
 
 import (
@@ -62,14 +64,14 @@ func Open(databaseURL string, o Options) (*Store, error) {
 // connectTimeout bounds a dial, in seconds, where the URL does not say.
 const connectTimeout = "5"
 
-// connectionString adds what Rollcall relies on, where the URL does not say
-// otherwise: parameters in binary, so that an uploaded chunk travels as it is
-// and a statement with arguments takes one round trip instead of two; an end to
-// waiting for a connection; and an end, in milliseconds, to a transaction whose
-// worker is gone without a word, for it holds locks that others wait for.
+// connectionString adds what Rollcall relies on. Whatever the URL says,
+// parameters go in binary, so that an uploaded chunk and the arrays of a batch
+// travel as they are and a statement with arguments takes one round trip instead
+// of two. Where the URL does not say otherwise: an end to waiting for a
+// connection; and an end, in milliseconds, to a transaction whose worker is gone
+// without a word, for it holds locks that others wait for.
 func connectionString(databaseURL string, o Options) (string, error) {
 	wanted := [][2]string{
-		{"binary_parameters", "yes"},
 		{"connect_timeout", connectTimeout},
 		{"application_name", o.Application},
 		{"idle_in_transaction_session_timeout", "15000"},
@@ -84,7 +86,7 @@ func connectionString(databaseURL string, o Options) (string, error) {
 				dsn += fmt.Sprintf(" %s='%s'", w[0], w[1])
 			}
 		}
-		return dsn, nil
+		return dsn + " binary_parameters=yes", nil // the last one counts
 	}
 	u, err := url.Parse(databaseURL)
 	if err != nil {
@@ -96,6 +98,7 @@ func connectionString(databaseURL string, o Options) (string, error) {
 			q.Set(w[0], w[1])
 		}
 	}
+	q.Set("binary_parameters", "yes")
 	u.RawQuery = q.Encode()
 	return u.String(), nil
 }
