@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"iter"
 	"time"
 
 	"github.com/google/uuid"
@@ -15,87 +16,89 @@ import (
 	"rollcall/tabular"
 )
 
-// apply runs the import pass: batches of rows, one transaction each. While
-// PostgreSQL works on one batch the next is being read.
+// turnPatience is how long a batch waits for its turn before it lets go of its
+// rows: much longer than a batch takes, and not so long that two imports of the
+// same addresses are held up for long by a wait in a circle.
+const turnPatience = 500 * time.Millisecond
+
+// apply runs the import pass: batches of rows, one transaction each, some of
+// them at once. Meanwhile the next is being read. After a crash at this place all
+// of that is done one by one, so that it is clear which batch was at fault.
 func (w *work) apply(ctx context.Context) error {
-	reading, stop := context.WithCancel(ctx)
-	batches := make(chan read, 1)
-	done := make(chan struct{})
-	go func() {
-		defer close(done)
-		w.readBatches(reading, batches)
-	}()
-	defer func() { stop(); <-done }() // nothing of this run goes on after it
-	for {
-		r, ok := <-batches
-		if !ok {
-			return errSlice // told to stop while reading
-		}
-		if r.err != nil {
-			return r.err
-		}
-		began := time.Now()
-		applied, err := w.applyBatch(ctx, r.batch)
+	inAir := &flights{work: w, most: w.cfg.Writers, patience: turnPatience}
+	batches := ahead(ctx, w.panicked, w.batches)
+	if w.claim.Crashes > 0 {
+		inAir.most, batches = 1, w.batches(ctx)
+	}
+	defer inAir.wait() // nothing of this run goes on after it
+	for batch, err := range batches {
 		if err != nil {
+			if _, err := w.land(inAir, 0); err != nil {
+				return err // of an earlier batch
+			}
 			return err
 		}
-		w.invited = w.invited || applied.Invited
-		w.meter.batch("import", began, map[string]int64{
-			"imported": applied.Imported, "updated": applied.Updated, "failed": applied.Failed})
-		if r.batch.Last {
-			return nil
+		inAir.launch(ctx, batch)
+		most := inAir.most - 1
+		if batch.Last || w.over(ctx) {
+			most = 0
+		}
+		if ended, err := w.land(inAir, most); err != nil || ended {
+			return err
 		}
 		if w.over(ctx) {
-			return errSlice
+			break
 		}
 	}
+	if ended, err := w.land(inAir, 0); err != nil || ended {
+		return err
+	}
+	return errSlice
+}
+
+// land waits until no more than most batches are on their way. It reports
+// whether the last one of the file is committed.
+func (w *work) land(inAir *flights, most int) (ended bool, err error) {
+	for len(inAir.air) > most {
+		f, err := inAir.land()
+		if err != nil {
+			return false, err
+		}
+		w.invited = w.invited || f.applied.Invited
+		w.meter.batch("import", f.began, map[string]int64{
+			"imported": f.applied.Imported, "updated": f.applied.Updated, "failed": f.applied.Failed})
+		ended = f.batch.Last
+	}
+	return ended, nil
 }
 
 func (w *work) applyBatch(ctx context.Context, b storage.Batch) (a storage.Applied, err error) {
-	ctx, span := w.batchSpan(ctx, "apply batch", b.Rows)
+	ctx, span := w.batchSpan(ctx, "apply batch", b.To.Row, b.Rows)
 	defer func() { endSpan(span, err) }()
 	ctx, cancel := w.committing(ctx)
 	defer cancel()
 	return w.store.ApplyBatch(ctx, w.claim, b)
 }
 
-// read is a batch read from the file, or why there is none.
-type read struct {
-	batch storage.Batch
-	err   error
-}
-
-// readBatches reads batch after batch until the end of the file, an error or
-// the end of ctx, and closes out.
-func (w *work) readBatches(ctx context.Context, out chan<- read) {
-	defer close(out)
-	send := func(r read) bool {
-		select {
-		case out <- r:
-			return r.err == nil && !r.batch.Last
-		case <-ctx.Done():
-			return false
-		}
-	}
-	defer func() {
-		if p := recover(); p != nil {
-			send(read{err: w.panicked(p)})
-		}
-	}()
-	b, err := w.beginApply(ctx)
-	if err != nil {
-		send(read{err: err})
-		return
-	}
-	for ctx.Err() == nil {
-		batch, err := b.next(ctx)
-		if err != nil && ctx.Err() != nil {
+// batches reads batch after batch until the end of the file, an error or the end
+// of ctx.
+func (w *work) batches(ctx context.Context) iter.Seq2[storage.Batch, error] {
+	return func(yield func(storage.Batch, error) bool) {
+		b, err := w.beginApply(ctx)
+		if err != nil {
+			yield(storage.Batch{}, err)
 			return
 		}
-		if !send(read{batch, err}) {
-			return
+		for ctx.Err() == nil {
+			batch, err := b.next(ctx)
+			if err != nil && ctx.Err() != nil {
+				return
+			}
+			if !yield(batch, err) || err != nil || batch.Last {
+				return
+			}
+			b.size.committed()
 		}
-		b.size.committed()
 	}
 }
 

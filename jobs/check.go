@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"iter"
 	"slices"
 	"time"
 
@@ -17,41 +18,45 @@ import (
 // check runs the check pass: every row is judged, nothing but counts, errors and
 // marks is written. It returns nil when the pass or the import ended, errSlice
 // when there is more to do later.
+//
+// While PostgreSQL commits one batch it looks up the addresses of the next, and
+// the one behind that is being read; after a crash at this place one thing is
+// done after the other.
 func (w *work) check(ctx context.Context) error {
-	c, err := w.beginCheck(ctx)
-	var unusable *intake.FileError
-	if errors.As(err, &unusable) {
-		return w.fail(ctx, unusable.Failure)
+	judged, lookedUp := w.judged, w.lookedUp
+	batches := ahead(ctx, w.panicked, func(ctx context.Context) iter.Seq2[*judgedBatch, error] {
+		return lookedUp(ctx, ahead(ctx, w.panicked, judged))
+	})
+	if w.claim.Crashes > 0 {
+		batches = lookedUp(ctx, judged(ctx))
 	}
-	if err != nil {
-		return err
-	}
-	for {
-		began := time.Now()
-		batch, err := c.next(ctx)
+	began := time.Now()
+	for batch, err := range batches {
+		var unusable *intake.FileError
 		if errors.As(err, &unusable) {
 			return w.fail(ctx, unusable.Failure)
 		}
 		if err != nil {
 			return err
 		}
-		if err := w.saveChecked(ctx, batch); err != nil {
+		checked := batch.checked()
+		if err := w.saveChecked(ctx, checked); err != nil {
 			return err
 		}
-		c.size.committed()
-		c.first = false
-		w.meter.batch("check", began, map[string]int64{"valid": batch.Valid, "refused": int64(len(batch.Refusals))})
-		if batch.Last {
+		w.meter.batch("check", began, map[string]int64{"valid": checked.Valid, "refused": int64(len(checked.Refusals))})
+		began = time.Now()
+		if checked.Last {
 			return nil
 		}
 		if w.over(ctx) {
-			return errSlice
+			break
 		}
 	}
+	return errSlice
 }
 
 func (w *work) saveChecked(ctx context.Context, b storage.Checked) (err error) {
-	ctx, span := w.batchSpan(ctx, "check batch", b.Rows)
+	ctx, span := w.batchSpan(ctx, "check batch", b.To.Row, b.Rows)
 	defer func() { endSpan(span, err) }()
 	ctx, cancel := w.committing(ctx)
 	defer cancel()
@@ -71,16 +76,77 @@ func (w *work) fail(ctx context.Context, f roster.Failure) error {
 // checker judges the rows of one file in order.
 type checker struct {
 	*work
-	sheet   *intake.Sheet
-	seen    *intake.Seen
-	pending *intake.Row // read while catching up, not yet judged
-	size    batchSize
-	rows    int64 // judged, over all claims
-	first   bool  // the next batch is the file's first: it tells the layout
-	warned  bool
+	sheet    *intake.Sheet
+	seen     *intake.Seen
+	pending  *intake.Row // read while catching up, not yet judged
+	size     batchSize
+	rows     int64            // judged, over all claims
+	first    bool             // the next batch is the file's first: it tells the layout
+	suspect  bool             // the next row is refused unread: it has crashed too often
+	warnings []roster.Warning // so far
+	warned   bool             // of the encoding
 
 	barred bool            // rows may make nobody administrator
 	admins map[string]bool // who is one already, where that matters
+}
+
+// judgedBatch is a batch of rows as the checker leaves it: nobody has asked the
+// database yet.
+type judgedBatch struct {
+	storage.Checked
+	verdicts []verdict
+}
+
+// checked is the batch with its verdicts counted.
+func (b *judgedBatch) checked() storage.Checked {
+	for _, v := range b.verdicts {
+		switch {
+		case len(v.refusal.Problems) > 0:
+			b.Refusals = append(b.Refusals, v.refusal)
+		case v.admin:
+			b.Admins++
+			b.Valid++
+		default:
+			b.Valid++
+		}
+	}
+	return b.Checked
+}
+
+// judged reads and judges batch after batch until the end of the file, an error
+// or the end of ctx.
+func (w *work) judged(ctx context.Context) iter.Seq2[*judgedBatch, error] {
+	return func(yield func(*judgedBatch, error) bool) {
+		c, err := w.beginCheck(ctx)
+		if err != nil {
+			yield(nil, err)
+			return
+		}
+		for ctx.Err() == nil {
+			batch, err := c.next()
+			if err != nil && ctx.Err() != nil {
+				return
+			}
+			if !yield(batch, err) || err != nil || batch.Last {
+				return
+			}
+			c.size.committed()
+		}
+	}
+}
+
+// lookedUp adds to the verdicts what the database knows.
+func (w *work) lookedUp(ctx context.Context, batches iter.Seq2[*judgedBatch, error]) iter.Seq2[*judgedBatch, error] {
+	return func(yield func(*judgedBatch, error) bool) {
+		for batch, err := range batches {
+			if err == nil {
+				err = w.lookUp(ctx, batch.verdicts)
+			}
+			if !yield(batch, err) || err != nil {
+				return
+			}
+		}
+	}
 }
 
 // beginCheck opens the file. A check that goes on after another claim reads
@@ -90,8 +156,9 @@ func (w *work) beginCheck(ctx context.Context) (*checker, error) {
 	c := &checker{
 		work: w, seen: intake.NewSeen(), rows: w.claim.Import.Checked,
 		size: newBatchSize(w.cfg.BatchRows, w.claim.Crashes), first: w.claim.Layout.Header == nil,
+		suspect: w.claim.Crashes >= crashesBeforeRefusal, warnings: w.claim.Import.Warnings,
 	}
-	for _, warning := range w.claim.Import.Warnings {
+	for _, warning := range c.warnings {
 		c.warned = c.warned || warning.Code == roster.WarnLikelyEncoding
 	}
 	if err := c.learnAuthority(ctx); err != nil {
@@ -142,44 +209,31 @@ func (c *checker) bar(row *intake.Row) {
 }
 
 // next judges the next batch of rows.
-func (c *checker) next(ctx context.Context) (b storage.Checked, err error) {
-	judged := make([]verdict, 0, c.size.now)
-	for len(judged) < c.size.now {
+func (c *checker) next() (*judgedBatch, error) {
+	b := &judgedBatch{verdicts: make([]verdict, 0, c.size.now)}
+	for len(b.verdicts) < c.size.now {
 		row, err := c.read()
 		if errors.Is(err, io.EOF) {
 			b.Last = true
 			break
 		}
 		if err != nil {
-			return b, err
+			return nil, err
 		}
-		if len(judged) == 0 {
+		if len(b.verdicts) == 0 {
 			b.Marks = []tabular.Position{row.Start}
 		}
 		if c.rows++; c.rows > c.cfg.MaxRows {
-			return b, tooManyRows(c.cfg.MaxRows)
+			return nil, tooManyRows(c.cfg.MaxRows)
 		}
-		judged = append(judged, c.judge(row, len(judged) == 0))
+		b.verdicts = append(b.verdicts, c.judge(row))
 		b.To = row.End
 	}
-	if err := c.lookUp(ctx, judged); err != nil {
-		return b, err
-	}
-	b.Rows = int64(len(judged))
-	for _, v := range judged {
-		switch {
-		case len(v.refusal.Problems) > 0:
-			b.Refusals = append(b.Refusals, v.refusal)
-		case v.admin:
-			b.Admins++
-			b.Valid++
-		default:
-			b.Valid++
-		}
-	}
-	b.Warnings = c.warnings()
+	b.Rows = int64(len(b.verdicts))
+	b.Warnings = c.newWarnings()
 	if c.first {
 		b.Layout = &storage.Layout{Format: c.sheet.Format(), Header: c.sheet.Header()}
+		c.first = false
 	}
 	return b, nil
 }
@@ -210,10 +264,11 @@ type verdict struct {
 
 // judge applies what can be known without the database: the rules of the row
 // and whether its address stands in an earlier good row.
-func (c *checker) judge(row *intake.Row, firstOfBatch bool) verdict {
+func (c *checker) judge(row *intake.Row) verdict {
 	c.bar(row)
 	v := verdict{refusal: row.Refusal(), key: row.Person.EmailKey, admin: row.Person.Role == roster.RoleAdmin}
-	if firstOfBatch && c.claim.Crashes >= crashesBeforeRefusal {
+	if c.suspect {
+		c.suspect = false
 		v.refusal.Problems = []roster.Problem{roster.Unprocessable(row.Person.Email)}
 		v.key = ""
 		return v
@@ -237,8 +292,8 @@ func (c *checker) judge(row *intake.Row, firstOfBatch bool) verdict {
 
 // lookUp refuses rows whose address has a user already, all of a batch in one
 // query.
-func (c *checker) lookUp(ctx context.Context, judged []verdict) error {
-	if c.claim.Import.Options.OnDuplicate != roster.SkipDuplicates {
+func (w *work) lookUp(ctx context.Context, judged []verdict) error {
+	if w.claim.Import.Options.OnDuplicate != roster.SkipDuplicates {
 		return nil
 	}
 	keys := make([]string, 0, len(judged))
@@ -250,9 +305,9 @@ func (c *checker) lookUp(ctx context.Context, judged []verdict) error {
 	if len(keys) == 0 {
 		return nil
 	}
-	ctx, cancel := c.committing(ctx)
+	ctx, cancel := w.committing(ctx)
 	defer cancel()
-	taken, err := c.store.TakenKeys(ctx, keys)
+	taken, err := w.store.TakenKeys(ctx, keys)
 	if err != nil {
 		return err
 	}
@@ -264,20 +319,20 @@ func (c *checker) lookUp(ctx context.Context, judged []verdict) error {
 	return nil
 }
 
-// warnings are those to store with the batch; nil leaves them as they are.
-func (c *checker) warnings() []roster.Warning {
-	known := c.claim.Import.Warnings
+// newWarnings are those to store with the batch; nil leaves them as they are.
+func (c *checker) newWarnings() []roster.Warning {
+	news := c.first
 	if c.first {
-		known = append(known, c.sheet.Warnings()...)
+		c.warnings = append(slices.Clone(c.warnings), c.sheet.Warnings()...)
 	}
 	if likely := c.sheet.LikelyEncoding(); likely != "" && !c.warned {
-		c.warned = true
-		return append(slices.Clone(known), likelyEncoding(likely))
+		c.warned, news = true, true
+		c.warnings = append(slices.Clone(c.warnings), likelyEncoding(likely))
 	}
-	if c.first {
-		return append([]roster.Warning{}, known...)
+	if !news {
+		return nil
 	}
-	return nil
+	return append([]roster.Warning{}, c.warnings...)
 }
 
 func likelyEncoding(name string) roster.Warning {

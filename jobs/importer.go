@@ -23,6 +23,7 @@ import (
 type ImporterConfig struct {
 	MaxRows   int64         // rows an import may have; default 1,000,000
 	BatchRows int           // rows a transaction; default 5,000
+	Writers   int           // batches of one import committed at once; default 2
 	Slice     time.Duration // a run hands its place back after this; default 2 s
 	Lease     time.Duration // a claim is good for this after each commit; default 12 s
 	Timeout   time.Duration // one transaction at most; default 10 s, below Lease
@@ -52,6 +53,9 @@ func (c *ImporterConfig) fill() {
 	}
 	if c.Tracer == nil {
 		c.Tracer = tracing.Off()
+	}
+	if c.Writers == 0 {
+		c.Writers = 2
 	}
 }
 
@@ -170,10 +174,11 @@ func endSpan(span trace.Span, err error) {
 	span.End()
 }
 
-// batchSpan begins the span of a batch that begins after a row.
-func (w *work) batchSpan(ctx context.Context, name string, rows int64) (context.Context, trace.Span) {
+// batchSpan begins the span of a batch that ends before a row. Where it begins is
+// the cursor, which the batch before it may be moving just now.
+func (w *work) batchSpan(ctx context.Context, name string, to, rows int64) (context.Context, trace.Span) {
 	return w.cfg.Tracer.Start(ctx, name, trace.WithAttributes(
-		attribute.Int64("rollcall.at_row", w.claim.At.Row), attribute.Int64("rollcall.rows", rows)))
+		attribute.Int64("rollcall.to_row", to), attribute.Int64("rollcall.rows", rows)))
 }
 
 func ignoreLost(err error) error {

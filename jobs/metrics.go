@@ -14,6 +14,7 @@ type Metrics struct {
 	batchSeconds *prometheus.HistogramVec
 	rows         *prometheus.CounterVec
 	claimsLost   prometheus.Counter
+	turnsLate    prometheus.Counter
 	sweeps       *prometheus.CounterVec
 	mails        *prometheus.CounterVec
 	smtpAnswers  *prometheus.CounterVec
@@ -34,6 +35,9 @@ func NewMetrics(reg prometheus.Registerer) *Metrics {
 		claimsLost: prometheus.NewCounter(prometheus.CounterOpts{
 			Name: "rollcall_claims_lost_total", Help: "Claims found to be another worker's at commit; nothing was written.",
 		}),
+		turnsLate: prometheus.NewCounter(prometheus.CounterOpts{
+			Name: "rollcall_turns_late_total", Help: "Batches that let go of their rows because the batch before took too long, and were done again.",
+		}),
 		sweeps: prometheus.NewCounterVec(prometheus.CounterOpts{
 			Name: "rollcall_sweeps_total", Help: "Things the sweeper set going again, by kind.",
 		}, []string{"kind"}),
@@ -50,7 +54,7 @@ func NewMetrics(reg prometheus.Registerer) *Metrics {
 			Name: "rollcall_panics_total", Help: "Panics that were caught, by what was being worked on.",
 		}, []string{"at"}),
 	}
-	reg.MustRegister(m.batchSeconds, m.rows, m.claimsLost, m.sweeps, m.mails, m.smtpAnswers, m.webhooks, m.panics)
+	reg.MustRegister(m.batchSeconds, m.rows, m.claimsLost, m.turnsLate, m.sweeps, m.mails, m.smtpAnswers, m.webhooks, m.panics)
 	m.zero()
 	return m
 }
