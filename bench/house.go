@@ -22,10 +22,10 @@ import (
 
 // settings shape a house. The zero value is the usual one.
 type settings struct {
-	from    string   // database to begin as a copy of; "": migrated and empty
-	workers int      // 0: one
-	env     []string // NAME=value, for all programs; the last one of a name wins
-	mail    bool     // there is a mail server; else invitations wait
+	workers  int      // 0: one
+	noWorker bool     // and none at all
+	env      []string // NAME=value, for all programs; the last one of a name wins
+	mail     bool     // there is a mail server; else invitations wait
 }
 
 const adminToken = "a-token-of-the-benchmarks-of-32-characters"
@@ -39,6 +39,7 @@ type house struct {
 	api      *program
 	workers  []*program
 	url      string // of the API
+	posts    int    // of ten rows, so far
 
 	closers []func() error
 }
@@ -51,11 +52,7 @@ func (l *lab) open(ctx context.Context, s settings) (_ *house, err error) {
 			err = errors.Join(err, h.close())
 		}
 	}()
-	from := s.from
-	if from == "" {
-		from = template
-	}
-	name, drop, err := l.database(ctx, from)
+	name, drop, err := l.database(ctx, template)
 	if err != nil {
 		return nil, err
 	}
@@ -84,7 +81,11 @@ func (l *lab) open(ctx context.Context, s settings) (_ *house, err error) {
 		return nil, err
 	}
 	h.url = "http://" + address
-	for range max(1, s.workers) {
+	workers := max(1, s.workers)
+	if s.noWorker {
+		workers = 0
+	}
+	for range workers {
 		worker, _, err := h.start("worker", env, `"msg":"(worker runs)"`)
 		if err != nil {
 			return nil, err

@@ -9,35 +9,68 @@ import (
 	"time"
 )
 
+const byHand = "psql: \\copy and INSERT … SELECT"
+
 // measureImport times an import with all guarantees on, from POST to completed,
 // against the script of an administrator over the same file.
-func measureImport(rows, rounds int, wanted float64) func(context.Context, *lab) ([]Line, error) {
-	return func(ctx context.Context, l *lab) ([]Line, error) {
-		rows := l.scaled(rows)
-		path, err := l.file(ctx, fileOf{rows: rows})
-		if err != nil {
-			return nil, err
-		}
-		line := Line{
-			What: fmt.Sprintf("import of %s rows", thousands(rows)), Unit: "rows/s",
-			Against: "psql: \\copy and INSERT … SELECT", Wanted: atLeastTimes(wanted),
-		}
-		err = l.rounds(rounds, func(int) error {
-			ours, peak, err := l.timeImport(ctx, path, rows)
-			if err != nil {
-				return err
-			}
-			theirs, err := l.timeScript(ctx, path, rows)
-			if err != nil {
-				return err
-			}
-			line.Note = fmt.Sprintf("the worker took at most %.0f MB of memory", peak)
-			line.Ours = append(line.Ours, float64(rows)/ours.Seconds())
-			line.Theirs = append(line.Theirs, float64(rows)/theirs.Seconds())
-			return nil
-		})
-		return []Line{line}, err
+func measureImport(ctx context.Context, l *lab) ([]Line, error) {
+	rows := l.scaled(100_000)
+	path, err := l.file(ctx, fileOf{rows: rows})
+	if err != nil {
+		return nil, err
 	}
+	line := Line{What: fmt.Sprintf("import of %s rows", thousands(rows)), Unit: "rows/s", Against: byHand, Wanted: atLeastTimes(1.5)}
+	err = l.rounds(5, func(int) error {
+		took, _, err := l.timeImport(ctx, path, rows)
+		if err != nil {
+			return err
+		}
+		script, err := l.timeScript(ctx, path, rows)
+		line.Ours = append(line.Ours, float64(rows)/took.Seconds())
+		line.Theirs = append(line.Theirs, float64(rows)/script.Seconds())
+		return err
+	})
+	return []Line{line}, err
+}
+
+// measureLargeImport does the same with ten times the rows, and holds the speed
+// and the worker's memory against those with fewer.
+func measureLargeImport(ctx context.Context, l *lab) ([]Line, error) {
+	many, few := l.scaled(1_000_000), l.scaled(100_000)
+	large, err := l.file(ctx, fileOf{rows: many})
+	if err != nil {
+		return nil, err
+	}
+	small, err := l.file(ctx, fileOf{rows: few})
+	if err != nil {
+		return nil, err
+	}
+	what := fmt.Sprintf("import of %s rows", thousands(many))
+	speed := Line{What: what, Unit: "rows/s", Against: byHand, Wanted: atLeastTimes(2)}
+	steady := Line{What: what, Unit: "rows/s", Against: thousands(few) + " rows", Wanted: atLeastTimes(0.85)}
+	peak := Line{What: "worker's memory, " + thousands(many) + " rows", Unit: "MB", Wanted: atMost(96)}
+	flat := Line{What: peak.What, Unit: "MB", Against: thousands(few) + " rows", Wanted: within(40)}
+	err = l.rounds(3, func(int) error {
+		took, memory, err := l.timeImport(ctx, large, many)
+		if err != nil {
+			return err
+		}
+		script, err := l.timeScript(ctx, large, many)
+		if err != nil {
+			return err
+		}
+		short, little, err := l.timeImport(ctx, small, few)
+		if err != nil {
+			return err
+		}
+		rate := float64(many) / took.Seconds()
+		speed.Ours, speed.Theirs = append(speed.Ours, rate), append(speed.Theirs, float64(many)/script.Seconds())
+		steady.Ours, steady.Theirs = append(steady.Ours, rate), append(steady.Theirs, float64(few)/short.Seconds())
+		peak.Ours = append(peak.Ours, memory)
+		flat.Ours, flat.Theirs = append(flat.Ours, memory), append(flat.Theirs, little)
+		return nil
+	})
+	return []Line{speed, steady, peak, flat}, err
 }
 
 // timeImport imports a file of good rows into an empty house. There is no mail
@@ -49,11 +82,17 @@ func (l *lab) timeImport(ctx context.Context, path string, rows int) (took time.
 		return 0, 0, err
 	}
 	defer func() { err = errors.Join(err, h.close()) }()
+	took, err = h.timeImport(ctx, path, rows)
+	return took, h.workers[0].peak(), err
+}
+
+// timeImport imports a file whose rows are all good.
+func (h *house) timeImport(ctx context.Context, path string, rows int) (took time.Duration, err error) {
 	i, took, err := h.run(ctx, path)
 	if err == nil && (i.Status != "completed" || i.Imported != int64(rows) || i.Invitations.Pending != int64(rows)) {
 		err = fmt.Errorf("%d rows ended as %+v", rows, i)
 	}
-	return took, h.workers[0].peak(), err
+	return took, err
 }
 
 // thousands writes a number as people do.

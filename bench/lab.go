@@ -86,7 +86,7 @@ func (l *lab) close() error {
 }
 
 func (l *lab) build(ctx context.Context) error {
-	build := exec.CommandContext(ctx, "go", "build", "-trimpath", "-o", l.dir, "rollcall/cmd/api", "rollcall/cmd/worker", "rollcall/examples/gen")
+	build := exec.CommandContext(ctx, "go", "build", "-o", l.dir, "rollcall/cmd/api", "rollcall/cmd/worker", "rollcall/examples/gen")
 	build.Stderr = l.out
 	if err := build.Run(); err != nil {
 		return fmt.Errorf("build the programs: %w", err)

@@ -13,6 +13,14 @@ type measurement struct {
 
 // measurements are all of them, in the order in which they are made.
 var measurements = []measurement{
-	{"import-100k", measureImport(100_000, 5, 1.5)},
-	{"import-1m", measureImport(1_000_000, 3, 2)},
+	{"import-100k", measureImport},
+	{"import-1m", measureLargeImport},
+	{"import-full-table", measureFullTable},
+	{"check", measureCheck},
+	{"upload-memory", measureUploadMemory},
+	{"latency", measureLatency},
+	{"mail", measureMail},
+	{"redis-memory", measureRedisMemory},
+	{"workers", measureWorkers},
+	{"error-report", measureErrorReport},
 }

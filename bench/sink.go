@@ -8,6 +8,7 @@ import (
 	"net"
 	"sync"
 	"sync/atomic"
+	"time"
 )
 
 // sink is a mail server that takes everything, keeps nothing and does no more
@@ -15,6 +16,7 @@ import (
 type sink struct {
 	listener net.Listener
 	taken    atomic.Int64 // mails so far
+	wait     atomic.Int64 // before a mail is taken, in nanoseconds
 
 	mu   sync.Mutex
 	open map[net.Conn]bool
@@ -97,6 +99,7 @@ func (s *sink) take(in *bufio.Reader) bool {
 			return false
 		}
 		if len(line) <= 3 && line[0] == '.' && bytes.Equal(bytes.TrimRight(line, "\r\n"), []byte(".")) {
+			time.Sleep(time.Duration(s.wait.Load()))
 			s.taken.Add(1)
 			return true
 		}

@@ -23,6 +23,7 @@ type imported struct {
 	Imported    int64
 	Failed      int64
 	Invitations struct{ Held, Pending, Sent int64 }
+	CreatedAt   time.Time `json:"created_at"`
 	StartedAt   time.Time `json:"started_at"`
 	FinishedAt  time.Time `json:"finished_at"`
 }

@@ -1,0 +1,67 @@
+//go:build unix
+
+package main
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"time"
+)
+
+// mixed are the sizes of imports that are started together, the smallest last.
+var mixed = []int{200_000, 100_000, 50_000, 20_000, 10_000, 5_000, 1_000, 10}
+
+// measureWorkers times eight imports at once with four workers and with one, and
+// how long the smallest of them takes.
+func measureWorkers(ctx context.Context, l *lab) ([]Line, error) {
+	var paths []string
+	for k, rows := range mixed {
+		path, err := l.file(ctx, fileOf{rows: l.scaled(rows), domain: fmt.Sprintf("mixed%d.example.com", k)})
+		if err != nil {
+			return nil, err
+		}
+		paths = append(paths, path)
+	}
+	total := Line{What: "8 imports at once, 4 workers", Unit: "s", Against: "1 worker", Wanted: atMostTimes(1.15)}
+	fair := Line{What: "the smallest of them, start to end", Unit: "s", Against: "1 worker", Wanted: atMost(2)}
+	err := l.rounds(3, func(int) error {
+		four, small, posted, err := l.timeMixed(ctx, paths, 4)
+		if err != nil {
+			return err
+		}
+		one, small1, posted1, err := l.timeMixed(ctx, paths, 1)
+		total.Ours, total.Theirs = append(total.Ours, four), append(total.Theirs, one)
+		fair.Ours, fair.Theirs = append(fair.Ours, small), append(fair.Theirs, small1)
+		fair.Note = fmt.Sprintf("from its upload: %.1f s with four, %.1f s with one", posted, posted1)
+		return err
+	})
+	return []Line{total, fair}, err
+}
+
+// timeMixed returns, in seconds, how long all imports took, and how long the
+// last one from its start and from its upload.
+func (l *lab) timeMixed(ctx context.Context, paths []string, workers int) (all, small, posted float64, err error) {
+	h, err := l.open(ctx, settings{workers: workers})
+	if err != nil {
+		return 0, 0, 0, err
+	}
+	defer func() { err = errors.Join(err, h.close()) }()
+	began := time.Now()
+	var imports []imported
+	for _, path := range paths {
+		i, err := h.post(ctx, path, 0)
+		if err != nil {
+			return 0, 0, 0, err
+		}
+		imports = append(imports, i)
+	}
+	for k, i := range imports {
+		if imports[k], err = h.until(ctx, i, atRest); err != nil {
+			return 0, 0, 0, err
+		}
+	}
+	all = time.Since(began).Seconds()
+	last := imports[len(imports)-1]
+	return all, last.FinishedAt.Sub(last.StartedAt).Seconds(), last.FinishedAt.Sub(last.CreatedAt).Seconds(), nil
+}
