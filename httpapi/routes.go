@@ -55,6 +55,7 @@ func (a *API) routes() []route {
 
 		{method: "GET", path: prefix + "/settings/email", handle: a.showEmail},
 		{method: "PUT", path: prefix + "/settings/email", handle: a.setEmail},
+		{method: "DELETE", path: prefix + "/settings/email", handle: a.clearEmail},
 		{method: "POST", path: prefix + "/settings/email/test", handle: a.testEmail, slow: true, limit: mailTests},
 
 		{method: "GET", path: prefix + "/webhooks", handle: a.listWebhooks},

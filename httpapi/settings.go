@@ -131,6 +131,14 @@ func (a *API) setEmail(c *gin.Context, by caller) error {
 	return a.showEmail(c, by)
 }
 
+// clearEmail is DELETE /api/admin/settings/email.
+func (a *API) clearEmail(c *gin.Context, by caller) error {
+	if err := a.Store.ClearEmailSettings(c.Request.Context(), by.entry()); err != nil {
+		return err
+	}
+	return a.showEmail(c, by)
+}
+
 // outgoing judges what a client sent.
 func (a *API) outgoing(in emailInput, stored *storage.EmailSettings) (o outgoing, err error) {
 	o.server = mail.Server{Host: strings.TrimSpace(in.Host), Port: in.Port, User: in.User}

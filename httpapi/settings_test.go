@@ -80,6 +80,13 @@ func TestEmailSettingsComeFromTheEnvironmentUntilStored(t *testing.T) {
 	if got := h.get(emailPath); string(got.body) != string(a.body) {
 		t.Errorf("GET %s, PUT %s", got.body, a.body)
 	}
+	for range 2 { // there is nothing left the second time
+		a = h.do(call{method: "DELETE", path: emailPath})
+		h.want(a, 200)
+		if s := as[settingsBody](t, a); s.Source != "environment" || s.Host != "mx.example.com" || s.UpdatedBy != nil {
+			t.Errorf("cleared: %s", a.body)
+		}
+	}
 }
 
 func TestPasswordIsWriteOnly(t *testing.T) {

@@ -72,3 +72,23 @@ func (s *Store) SetEmailSettings(ctx context.Context, e EmailSettings, by Entry)
 	}
 	return s.ResumeMail(ctx)
 }
+
+// ClearEmailSettings removes the settings, so that those of the environment
+// count again, and ends a pause of mail. Where none are stored it does nothing.
+func (s *Store) ClearEmailSettings(ctx context.Context, by Entry) (err error) {
+	defer translate(&err, "clear e-mail settings")
+	err = s.transact(ctx, func(tx *sqlx.Tx) error {
+		r, err := tx.ExecContext(ctx, `DELETE FROM settings WHERE name = $1`, emailSettings)
+		if err != nil {
+			return err
+		}
+		if n, err := r.RowsAffected(); err != nil || n == 0 {
+			return err
+		}
+		return audit(ctx, tx, by.on("settings.email.clear", "settings", uuid.Nil))
+	})
+	if err != nil {
+		return err
+	}
+	return s.ResumeMail(ctx)
+}

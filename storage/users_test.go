@@ -297,6 +297,13 @@ func TestEmailSettings(t *testing.T) {
 		}
 	}
 	h.audited("settings.email", uuid.Nil, 2)
+	for range 2 {
+		h.must(h.ClearEmailSettings(h.ctx, by))
+		if e, err := h.EmailSettings(h.ctx); e != nil || err != nil {
+			t.Errorf("cleared: %+v, %v", e, err)
+		}
+	}
+	h.audited("settings.email.clear", uuid.Nil, 1)
 	if n := one[int](h, `SELECT count(*) FROM audit_log WHERE detail::text LIKE '%sealed%'`); n != 0 {
 		t.Error("the log has the password")
 	}

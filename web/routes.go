@@ -44,6 +44,7 @@ func (s *Site) Register(r gin.IRouter) {
 	own.POST("/admin/users/change", s.admin(s.changeUsers))
 	own.get("/admin/settings/email", s.admin(s.showEmailSettings))
 	own.POST("/admin/settings/email", s.admin(s.saveEmailSettings))
+	own.POST("/admin/settings/email/clear", s.admin(s.clearEmailSettings))
 	own.POST("/admin/settings/email/test", s.adminStream(s.testEmailSettings))
 	own.get("/admin/settings/tokens", s.admin(s.showTokens))
 	own.POST("/admin/settings/tokens", s.admin(s.createToken))

@@ -68,6 +68,15 @@ func TestEmailSettings(t *testing.T) {
 			says("#problems li", "Type the password again: the stored one is kept for the server, security and user it was typed for.")
 	}
 	b.get("/admin/audit?action=settings.").says("tbody td[data-label=What] .under", "host localhost, port 2525, security none|host localhost, port 2525, security none")
+
+	b.get(path).says(".clear p", "The environment of the server names no mail server (SMTP_URL): invitations then wait until there is one. The stored password is deleted.")
+	b.follow(b.post(path+"/clear")).want(http.StatusOK).says(".toast", "What was set here is removed, the password too.")
+	if s, err := b.store.EmailSettings(t.Context()); s != nil || err != nil {
+		t.Errorf("stored after clearing: %+v (%v)", s, err)
+	}
+	if p := b.get(path); len(p.find(".clear")) != 0 {
+		t.Error("there is something to remove still")
+	}
 }
 
 func TestEmailSettingsAreChecked(t *testing.T) {

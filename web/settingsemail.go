@@ -28,10 +28,11 @@ const maxMailRate = 100_000
 // emailView is the form of the mail settings, and the trial of them.
 type emailView struct {
 	Stored   *storage.EmailSettings // nil: nobody has set any
-	Fallback string                 // server in use where nothing is stored, "" for none
+	Fallback string                 // server of the environment, in use where nothing is stored; "" for none
 	Form     emailForm
 	Problems []string // why the last try to save did not work
-	Saved    bool     // it just was
+	Saved    bool     // they just were
+	Cleared  bool     // what was stored is gone, just now
 	TestTo   string
 	Test     *emailTest // nil: none was sent
 }
@@ -73,6 +74,9 @@ func (s *Site) emailSettings(ctx context.Context, admin *roster.User) (emailView
 	if err != nil {
 		return v, err
 	}
+	if server := s.Mail.Server; server != nil {
+		v.Fallback = net.JoinHostPort(server.Host, strconv.Itoa(server.Port))
+	}
 	if v.Stored = stored; stored != nil {
 		v.Form = emailForm{
 			Host: stored.Host, Port: strconv.Itoa(stored.Port), Security: stored.Security, User: stored.User,
@@ -81,9 +85,6 @@ func (s *Site) emailSettings(ctx context.Context, admin *roster.User) (emailView
 		return v, nil
 	}
 	v.Form.From = s.Mail.From
-	if server := s.Mail.Server; server != nil {
-		v.Fallback = net.JoinHostPort(server.Host, strconv.Itoa(server.Port))
-	}
 	return v, nil
 }
 
@@ -92,7 +93,7 @@ func (s *Site) showEmailSettings(c *gin.Context, admin *roster.User) error {
 	if err != nil {
 		return err
 	}
-	v.Saved = c.Query("did") == "save"
+	v.Saved, v.Cleared = c.Query("did") == "save", c.Query("did") == "clear"
 	return s.show(c, http.StatusOK, admin, v)
 }
 
@@ -130,6 +131,15 @@ func (s *Site) saveEmailSettings(c *gin.Context, admin *roster.User) error {
 		return err
 	}
 	seeOther(c, "/admin/settings/email?did=save")
+	return nil
+}
+
+// clearEmailSettings goes back to the settings of the environment.
+func (s *Site) clearEmailSettings(c *gin.Context, admin *roster.User) error {
+	if err := s.Store.ClearEmailSettings(c.Request.Context(), entry(c, admin)); err != nil {
+		return err
+	}
+	seeOther(c, "/admin/settings/email?did=clear")
 	return nil
 }
 
