@@ -59,7 +59,7 @@ var auditWords = map[string]string{
 	"invitation.accept": "accepted the invitation", "invitation.resend": "sent an invitation again", "invitation.revoke": "withdrew an invitation",
 	"password.reset": "set a new password", "session.create": "signed in",
 	"settings.email": "changed the e-mail settings", "settings.email.clear": "went back to the e-mail settings of the environment",
-	"token.create":   "made an API token", "token.revoke": "revoked an API token",
+	"token.create": "made an API token", "token.revoke": "revoked an API token",
 	"user.change": "changed a user", "user.create": "created a user", "user.export": "exported users",
 }
 

@@ -47,6 +47,23 @@ func TestFileIsReadAnotherWay(t *testing.T) {
 	b.post(second+"/again", "encoding", "auto").want(http.StatusConflict)
 }
 
+// TestMixedEncodings has files of which no encoding reads all: one click would
+// only exchange some broken letters for others.
+func TestMixedEncodings(t *testing.T) {
+	t.Parallel()
+	b := newHouse(t).admin()
+	for name, content := range map[string]string{
+		"a mark":      "\ufeffemail,name\na@example.com,A\nzoe@example.com,Zo\xeb\n",
+		"both in one": "email,name\nzoe@example.com,Zo\xeb\nsoren@example.com,Søren\n",
+	} {
+		p := b.follow(b.upload("a.csv", content, "dry_run", "true"))
+		p.says(".hint p", "1 row is not valid text in the encoding the file was read with. The rest of the file is as it should be, so no other encoding reads all of it: mend these cells alone.")
+		if p.says(".state h2", "Checked: 1 row can be imported"); len(p.find(".hint button")) > 0 || strings.Contains(p.text(".note.warn"), "looks like") {
+			t.Errorf("%s: another encoding is offered: %s", name, p.text(".note.warn"))
+		}
+	}
+}
+
 func TestFileInAnotherEncodingAltogether(t *testing.T) {
 	t.Parallel()
 	b := newHouse(t).admin()

@@ -4,6 +4,8 @@ import (
 	"context"
 	"errors"
 	"io"
+	"slices"
+	"unicode/utf8"
 
 	"github.com/gin-gonic/gin"
 
@@ -17,7 +19,7 @@ import (
 // again with one option changed.
 type hint struct {
 	Text         string
-	Button       string
+	Button       string // "": there is nothing to click
 	Field, Value string // the option
 }
 
@@ -122,7 +124,11 @@ func (s *Site) previewHints(ctx context.Context, i *roster.Import, layout storag
 			return nil, err
 		}
 		text := counted(n, "row is", "rows are") + " not valid text in the encoding the file was read with."
-		hints = encodingHint(text, likely, i.Options.Encoding)
+		if likely == mixedEncodings {
+			hints = []hint{{Text: text + " The rest of the file is as it should be, so no other encoding reads all of it: mend these cells alone.", Field: fieldEncoding}}
+		} else {
+			hints = encodingHint(text, likely, i.Options.Encoding)
+		}
 	}
 	switch n := refused[roster.DuplicateEmail]; {
 	case i.Options.OnDuplicate == roster.UpdateDuplicates:
@@ -139,11 +145,22 @@ func (s *Site) previewHints(ctx context.Context, i *roster.Import, layout storag
 	return hints, nil
 }
 
+// mixedEncodings is what rows are encoded in of which some, with letters beyond
+// ASCII, are UTF-8 and others are not: typed together from two programs.
+const mixedEncodings = "mixed"
+
 // encodingOfRows guesses what the rows are encoded in that are not UTF-8.
 func (s *Site) encodingOfRows(ctx context.Context, i *roster.Import, layout storage.Layout) (string, error) {
 	first, err := s.Store.RefusalsFor(ctx, i.ID, roster.EncodingError, 0, 1)
 	if err != nil || len(first) == 0 {
 		return "", err
+	}
+	start := make([]byte, len(utf8Mark))
+	if _, err := io.ReadFull(s.Store.OpenUpload(ctx, i.ID, 0), start); err != nil && !errors.Is(err, io.ErrUnexpectedEOF) && !errors.Is(err, io.EOF) {
+		return "", err
+	}
+	if string(start) == utf8Mark {
+		return mixedEncodings, nil
 	}
 	mark, err := s.Store.MarkBefore(ctx, i.ID, first[0].Row)
 	if err != nil || mark.Row == 0 {
@@ -154,13 +171,33 @@ func (s *Site) encodingOfRows(ctx context.Context, i *roster.Import, layout stor
 		return "", err
 	}
 	for range sampleRows {
-		if _, err := sheet.Next(); errors.Is(err, io.EOF) {
+		row, err := sheet.Next()
+		if errors.Is(err, io.EOF) {
 			break
-		} else if err != nil {
+		}
+		if err != nil {
 			return "", err
+		}
+		if beyondASCII(row) {
+			return mixedEncodings, nil
 		}
 	}
 	return sheet.LikelyEncoding(), nil
+}
+
+// utf8Mark begins a file that says of itself that it is UTF-8.
+const utf8Mark = "\ufeff"
+
+// beyondASCII reports whether a row is valid text with more than ASCII in it.
+func beyondASCII(row *intake.Row) bool {
+	for _, p := range row.Problems {
+		if p.Code == roster.EncodingError {
+			return false
+		}
+	}
+	return slices.ContainsFunc(row.Cells, func(cell []byte) bool {
+		return slices.ContainsFunc(cell, func(b byte) bool { return b >= utf8.RuneSelf })
+	})
 }
 
 // encodingHint offers to read a file in the likely encoding, if that is another

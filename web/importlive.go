@@ -57,6 +57,7 @@ func newProgress(i *roster.Import) progress {
 			"imported": number(i.Imported),
 			"updated":  number(i.Updated),
 			"failed":   number(i.Failed),
+			"mailed":   v.Mailed(),
 			"held":     number(i.Invitations.Held),
 			"pending":  number(i.Invitations.Pending),
 			"sent":     number(i.Invitations.Sent),

@@ -109,6 +109,11 @@ func (v importView) Invited() int64 {
 	return n.Held + n.Pending + n.Sent + n.Failed + n.Accepted
 }
 
+// Mailed says how many invitations have gone out.
+func (v importView) Mailed() string {
+	return number(v.Invitations.Sent+v.Invitations.Accepted) + " of " + counted(v.Invited(), "invitation", "invitations") + " sent"
+}
+
 // Resend is what the button says that sends fresh links, "" if nobody needs one.
 func (v importView) Resend() string {
 	n := v.Invitations

@@ -20,18 +20,20 @@ for (const form of document.querySelectorAll("form[data-bulk]")) {
   tell();
 }
 
-// New passwords: show what is typed, and say how much is missing.
-for (const input of document.querySelectorAll("input[autocomplete=new-password][minlength]")) {
+// Passwords: show what is typed, and of a new one say how much is missing.
+for (const input of document.querySelectorAll("input[autocomplete=current-password], input[autocomplete=new-password][minlength]")) {
   const hint = document.getElementById("hint");
-  const before = hint.textContent;
-  const least = input.minLength;
-  const tell = () => {
-    const n = [...input.value.normalize("NFKC")].length; // characters, as the server counts them
-    hint.classList.toggle("enough", n >= least);
-    hint.textContent = n === 0 ? before : n < least ? least - n + " more to go" : "Long enough";
-  };
-  hint.setAttribute("role", "status");
-  input.addEventListener("input", tell);
+  if (hint) {
+    const before = hint.textContent;
+    const least = input.minLength;
+    const tell = () => {
+      const n = [...input.value.normalize("NFKC")].length; // characters, as the server counts them
+      hint.classList.toggle("enough", n >= least);
+      hint.textContent = n === 0 ? before : n < least ? least - n + " more to go" : "Long enough";
+    };
+    hint.setAttribute("role", "status");
+    input.addEventListener("input", tell);
+  }
 
   const again = document.getElementById("again");
   const row = document.createElement("span");
@@ -47,9 +49,10 @@ for (const input of document.querySelectorAll("input[autocomplete=new-password][
     for (const field of [input, again]) if (field) field.type = shown ? "text" : "password";
     show.firstChild.data = shown ? "Hide" : "Show";
   });
+  const focused = document.activeElement === input || input.autofocus;
   input.replaceWith(row);
   row.append(input, show);
-  if (input.autofocus) input.focus();
+  if (focused) input.focus();
   // Shown passwords are not offered to be remembered as plain text.
   if (input.form) input.form.addEventListener("submit", () => { for (const field of [input, again]) if (field) field.type = "password"; });
 }
