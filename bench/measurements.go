@@ -23,4 +23,5 @@ var measurements = []measurement{
 	{"redis-memory", measureRedisMemory},
 	{"workers", measureWorkers},
 	{"error-report", measureErrorReport},
+	{"panel", measurePanel},
 }

@@ -1,7 +1,6 @@
 package e2e_test
 
 import (
-	"context"
 	"encoding/json"
 	"errors"
 	"net/http"
@@ -20,14 +19,7 @@ import (
 // data, which is there again at the next start.
 func TestDev(t *testing.T) {
 	t.Parallel()
-	dir, err := os.MkdirTemp("", "rollcall-dev-")
-	if err != nil {
-		t.Fatal(err)
-	}
-	t.Cleanup(func() { os.RemoveAll(dir) })
-	if err := os.Chmod(dir, 0o711); err != nil { // the server may run as another user
-		t.Fatal(err)
-	}
+	dir := devDir(t)
 	data, file := filepath.Join(dir, "data"), filepath.Join(dir, "users.csv")
 	if err := os.WriteFile(file, []byte(people), 0o644); err != nil {
 		t.Fatal(err)
@@ -60,6 +52,21 @@ func TestDev(t *testing.T) {
 	}
 }
 
+// devDir makes a directory for the data of dev: PostgreSQL may have to run as
+// another user.
+func devDir(t *testing.T) string {
+	t.Helper()
+	dir, err := os.MkdirTemp("", "rollcall-dev-")
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(func() { os.RemoveAll(dir) })
+	if err := os.Chmod(dir, 0o711); err != nil {
+		t.Fatal(err)
+	}
+	return dir
+}
+
 func credentials(said string) string {
 	return strings.Join(regexp.MustCompile(`(?:Sign-in|API token) .*`).FindAllString(said, -1), "\n")
 }
@@ -72,40 +79,77 @@ type tried struct {
 
 func runDev(t *testing.T, data, file string) tried {
 	t.Helper()
+	d := startDev(t, data, file)
+	result := tried{said: d.said.String()}
+	token := d.told(`API token +(\S+)`)
+	result.mails = len(getJSON[[]any](t, d.url+"/dev/mail", token))
+	result.users = len(getJSON[struct{ Items []any }](t, d.url+"/api/admin/users", token).Items)
+	d.stop()
+	return result
+}
+
+// dev is a private instance that is running.
+type dev struct {
+	*testing.T
+	url   string // of the panel
+	data  string // directory
+	said  watched
+	cmd   *exec.Cmd
+	ended chan error
+}
+
+// startDev runs dev, until the test ends at the latest; file may be "".
+func startDev(t *testing.T, data, file string) *dev {
+	t.Helper()
 	args := []string{"dev"}
 	if file != "" {
 		args = append(args, file)
 	}
-	ctx, cancel := context.WithTimeout(t.Context(), time.Minute)
-	defer cancel()
-	cmd := exec.CommandContext(ctx, filepath.Join(binaries, "rollcall"), args...)
-	cmd.Env = []string{"PATH=" + os.Getenv("PATH"), "HOME=" + filepath.Dir(data), "ROLLCALL_DATA_DIR=" + data,
+	d := &dev{T: t, data: data, cmd: exec.Command(filepath.Join(binaries, "rollcall"), args...), ended: make(chan error, 1)}
+	d.cmd.Env = []string{"PATH=" + os.Getenv("PATH"), "HOME=" + filepath.Dir(data), "ROLLCALL_DATA_DIR=" + data,
 		"ROLLCALL_LISTEN=127.0.0.1:0", "ROLLCALL_METRICS_LISTEN="}
-	cmd.Dir = filepath.Dir(data)
-	cmd.SysProcAttr = &syscall.SysProcAttr{Setpgid: true} // as a shell's job has
-	var said watched
-	said.wanted, said.found = "Running until Ctrl-C.", make(chan struct{})
-	cmd.Stdout, cmd.Stderr = &said, &said
-	if err := cmd.Start(); err != nil {
+	d.cmd.Dir = filepath.Dir(data)
+	d.cmd.SysProcAttr = &syscall.SysProcAttr{Setpgid: true} // as a shell's job has
+	d.said.wanted, d.said.found = "Running until Ctrl-C.", make(chan struct{})
+	d.cmd.Stdout, d.cmd.Stderr = &d.said, &d.said
+	if err := d.cmd.Start(); err != nil {
 		t.Fatal(err)
 	}
-	ended := make(chan error, 1)
-	go func() { ended <- cmd.Wait() }()
+	go func() { d.ended <- d.cmd.Wait() }()
+	t.Cleanup(d.stop)
 	select {
-	case <-said.found:
-	case err := <-ended:
-		t.Fatalf("dev ended: %v\n%s", err, said.String())
+	case <-d.said.found:
+	case err := <-d.ended:
+		d.ended <- err
+		t.Fatalf("dev ended: %v\n%s", err, d.said.String())
+	case <-time.After(time.Minute):
+		t.Fatalf("dev does not run within a minute:\n%s", d.said.String())
 	}
-	result := tried{said: said.String()}
-	url := regexp.MustCompile(`Admin panel +(http\S+)/admin/users`).FindStringSubmatch(result.said)[1]
-	token := regexp.MustCompile(`API token +(\S+)`).FindStringSubmatch(result.said)[1]
-	result.mails = len(getJSON[[]any](t, url+"/dev/mail", token))
-	result.users = len(getJSON[struct{ Items []any }](t, url+"/api/admin/users", token).Items)
-	syscall.Kill(-cmd.Process.Pid, syscall.SIGINT) // Ctrl-C reaches the whole group
-	if err := <-ended; err != nil {
-		t.Fatalf("after Ctrl-C: %v\n%s", err, said.String())
+	d.url = d.told(`Admin panel +(http\S+)/admin/users`)
+	return d
+}
+
+// told is what dev said on starting: the group of a pattern.
+func (d *dev) told(pattern string) string {
+	d.Helper()
+	found := regexp.MustCompile(pattern).FindStringSubmatch(d.said.String())
+	if found == nil {
+		d.Fatalf("dev did not say %s:\n%s", pattern, d.said.String())
 	}
-	return result
+	return found[1]
+}
+
+// stop is Ctrl-C, which reaches the whole group. Once is enough.
+func (d *dev) stop() {
+	d.Helper()
+	if d.cmd == nil {
+		return
+	}
+	syscall.Kill(-d.cmd.Process.Pid, syscall.SIGINT)
+	d.cmd = nil
+	if err := <-d.ended; err != nil {
+		d.Errorf("after Ctrl-C: %v\n%s", err, d.said.String())
+	}
 }
 
 func getJSON[T any](t *testing.T, url, token string) (v T) {
