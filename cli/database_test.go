@@ -1,10 +1,15 @@
 package cli_test
 
 import (
+	"context"
+	"crypto/rand"
+	"database/sql"
 	"regexp"
 	"strings"
 	"testing"
 	"time"
+
+	"github.com/lib/pq"
 
 	"rollcall/auth"
 	"rollcall/cli"
@@ -36,6 +41,42 @@ func TestMigrate(t *testing.T) {
 	}
 	if status := s.mustRun("migrate", "status").stdout; strings.Contains(status, "pending") {
 		t.Errorf("still pending:\n%s", status)
+	}
+}
+
+// TestMigrateGrants gives a role what it needs, with a name that has to be
+// quoted, and finds that it has it.
+func TestMigrateGrants(t *testing.T) {
+	t.Parallel()
+	url := pgtest.NewEmpty(t)
+	s := open(t, url)
+	s.environ = append(s.environ, "ROLLCALL_APP_ROLE=no such role")
+	if r := s.run("migrate"); r.code != 1 {
+		t.Errorf("granting to a role that is not there: exit code %d", r.code)
+	} else {
+		contains(t, r.stderr, "no such role", "create it first")
+	}
+	db, err := sql.Open("postgres", url)
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer db.Close()
+	role := "app of " + strings.ToLower(rand.Text())
+	name := pq.QuoteIdentifier(role)
+	if _, err := db.ExecContext(t.Context(), `CREATE ROLE `+name); err != nil {
+		t.Fatal(err)
+	}
+	defer db.ExecContext(context.WithoutCancel(t.Context()), `DROP OWNED BY `+name+`; DROP ROLE `+name)
+	s.environ[len(s.environ)-1] = "ROLLCALL_APP_ROLE=" + role
+	for range 2 {
+		contains(t, s.mustRun("migrate").stdout, "has what api and worker need.\nThe schema is current.\n")
+	}
+	var reads, changes bool
+	if err := db.QueryRowContext(t.Context(), `SELECT has_table_privilege($1, 'audit_log', 'INSERT, SELECT'), has_table_privilege($1, 'audit_log', 'UPDATE, DELETE, TRUNCATE')`, role).Scan(&reads, &changes); err != nil {
+		t.Fatal(err)
+	}
+	if !reads || changes {
+		t.Errorf("the role appends to the audit log: %v; changes it: %v", reads, changes)
 	}
 }
 

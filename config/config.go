@@ -19,6 +19,11 @@ type Config struct {
 	// key=value pairs. It may hold a password.
 	DatabaseURL Secret `env:"DATABASE_URL" read:"api worker migrate token user" required:"api worker migrate token user" check:"database_url" about:"PostgreSQL 14 or later, as a postgres:// URL"`
 
+	// AppRole is the database role that api and worker connect as, where it is
+	// not the owner of the tables; see migrations.Grant. Empty: nothing is
+	// granted.
+	AppRole string `env:"ROLLCALL_APP_ROLE" read:"migrate" about:"database role of api and worker: migrate grants it what they need and no more; empty grants nothing"`
+
 	// RedisURL is the Redis to ring the bell with; see ParseRedisURL for its
 	// forms. It may hold a password.
 	RedisURL Secret `env:"REDIS_URL" read:"api worker" required:"api worker" check:"redis_url" about:"redis://, rediss:// or redis-sentinel://host:port,host:port/db?master=NAME"`

@@ -5,6 +5,7 @@ import (
 	"testing"
 	"time"
 
+	"rollcall/internal/pgtest"
 	"rollcall/jobs"
 	"rollcall/roster"
 )
@@ -21,11 +22,7 @@ func TestDatabaseAtFault(t *testing.T) {
 		t.Run(name, func(t *testing.T) {
 			t.Parallel()
 			h := newHouse(t)
-			exec := func(query string) {
-				if _, err := h.store.DB().Exec(query); err != nil {
-					t.Fatal(err)
-				}
-			}
+			exec := func(statement string) { pgtest.AsOwner(t, h.url, statement) }
 			exec(`
 				CREATE FUNCTION at_fault() RETURNS trigger LANGUAGE plpgsql AS $$ BEGIN ` + fault + `; RETURN NULL; END $$;
 				CREATE TRIGGER at_fault BEFORE INSERT ON users FOR EACH STATEMENT EXECUTE FUNCTION at_fault()`)

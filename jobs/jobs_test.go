@@ -109,7 +109,5 @@ func (h *house) read(id uuid.UUID) *roster.Import {
 // empty makes a house as good as new.
 func (h *house) empty() {
 	h.Helper()
-	if _, err := h.store.DB().Exec(`TRUNCATE users, imports, import_errors CASCADE`); err != nil {
-		h.Fatal(err)
-	}
+	pgtest.AsOwner(h, h.url, `TRUNCATE users, imports, import_errors CASCADE`)
 }

@@ -12,6 +12,7 @@ import (
 	"github.com/google/uuid"
 
 	"rollcall/auth"
+	"rollcall/internal/pgtest"
 	"rollcall/internal/smtptest"
 	"rollcall/jobs"
 	"rollcall/roster"
@@ -299,9 +300,7 @@ func TestSettledTogether(t *testing.T) {
 	h := newHouse(t)
 	// The database refuses to record one particular outcome, for a reason
 	// that time does not mend.
-	if _, err := h.store.DB().Exec(`ALTER TABLE invitations ADD CONSTRAINT refuse_one CHECK (last_error IS DISTINCT FROM '550 person3')`); err != nil {
-		t.Fatal(err)
-	}
+	pgtest.AsOwner(t, h.url, `ALTER TABLE invitations ADD CONSTRAINT refuse_one CHECK (last_error IS DISTINCT FROM '550 person3')`)
 	server := smtptest.Start(t, smtptest.Config{Script: func(e *smtptest.Event) {
 		if e.Verb == "RCPT" && strings.Contains(e.Line, "person3@") {
 			e.Reply = "550 person3"

@@ -35,7 +35,7 @@ const fixture = `
 // does not take.
 func TestImpossibleStatesAreRefused(t *testing.T) {
 	t.Parallel()
-	db := connect(t, pgtest.New(t))
+	db := connect(t, pgtest.Owner(t, pgtest.New(t)))
 	exec(t, db, fixture)
 	const unended = `finished_at = NULL, `
 	tried := map[string]bool{}

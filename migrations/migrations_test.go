@@ -119,7 +119,7 @@ func told(t *testing.T, db *sql.DB, right func(migrations.Migration) bool) {
 // one after it, and the one after it does not start before it.
 func TestDatabaseAheadOrBehind(t *testing.T) {
 	t.Parallel()
-	db := connect(t, pgtest.New(t))
+	db := connect(t, pgtest.Owner(t, pgtest.New(t)))
 	exec(t, db, `INSERT INTO goose_db_version (version_id, is_applied) VALUES (99999999, true)`)
 	if err := migrations.Check(t.Context(), db); err != nil {
 		t.Errorf("ahead: %v", err)

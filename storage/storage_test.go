@@ -31,11 +31,19 @@ type house struct {
 	*testing.T
 	*storage.Store
 	ctx context.Context
+	url string
 }
 
 func newHouse(t *testing.T) *house {
 	t.Helper()
-	return &house{T: t, Store: openStore(t, pgtest.New(t)), ctx: t.Context()}
+	url := pgtest.New(t)
+	return &house{T: t, Store: openStore(t, url), ctx: t.Context(), url: url}
+}
+
+// owned is the house as the owner of its tables.
+func (h *house) owned() *house {
+	h.Helper()
+	return &house{T: h.T, Store: openStore(h.T, pgtest.Owner(h, h.url)), ctx: h.ctx, url: h.url}
 }
 
 func openStore(t *testing.T, url string) *storage.Store {
@@ -71,8 +79,8 @@ func (h *house) exec(query string, args ...any) {
 // share a house are not parallel.
 func (h *house) in(t *testing.T) *house {
 	t.Helper()
-	h = &house{T: t, Store: h.Store, ctx: t.Context()}
-	h.exec(`TRUNCATE users, imports, import_errors, audit_log CASCADE`)
+	h = &house{T: t, Store: h.Store, ctx: t.Context(), url: h.url}
+	pgtest.AsOwner(t, h.url, `TRUNCATE users, imports, import_errors, audit_log CASCADE`)
 	h.exec(`UPDATE mail_state SET released_at = now(), paused_until = NULL, pauses = 0`)
 	return h
 }

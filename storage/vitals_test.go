@@ -150,7 +150,7 @@ func TestTalliesFold(t *testing.T) {
 // TestTalliesOfAnOlderDatabase: the migration counts what is there.
 func TestTalliesOfAnOlderDatabase(t *testing.T) {
 	t.Parallel()
-	h := newHouse(t)
+	h := newHouse(t).owned()
 	h.receive(roster.Options{})
 	h.imported(roster.Options{SendInvitations: true}, "ada", "bea")
 	h.imported(roster.Options{}, "cleo")
@@ -173,7 +173,7 @@ func TestTalliesOfAnOlderDatabase(t *testing.T) {
 // sums that are kept, whatever there is to be counted.
 func TestVitalsScanNothing(t *testing.T) {
 	t.Parallel()
-	h := newHouse(t)
+	h := newHouse(t).owned()
 	fill(t, h.DB(), 20_000)
 	scan := regexp.MustCompile(`Seq Scan on (\w+)`)
 	for name, query := range storage.VitalsQueries() {

@@ -104,7 +104,7 @@ func TestWatcherTellsOfChanges(t *testing.T) {
 func TestWatcherWithoutNotifications(t *testing.T) {
 	t.Parallel()
 	h := newHouse(t)
-	h.exec(`CREATE OR REPLACE FUNCTION imports_revise() RETURNS trigger LANGUAGE plpgsql AS $$
+	pgtest.AsOwner(t, h.url, `CREATE OR REPLACE FUNCTION imports_revise() RETURNS trigger LANGUAGE plpgsql AS $$
 		BEGIN NEW.revision := OLD.revision + 1; RETURN NEW; END $$`)
 	w, _ := h.watch()
 	i := h.receive(roster.Options{})

@@ -10,6 +10,7 @@ import (
 	"github.com/gin-gonic/gin"
 
 	"rollcall/auth"
+	"rollcall/internal/pgtest"
 	"rollcall/roster"
 	"rollcall/storage"
 	"rollcall/web"
@@ -273,7 +274,7 @@ func TestDatabaseAway(t *testing.T) {
 func TestFaultShowsNothingOfItself(t *testing.T) {
 	t.Parallel()
 	b := newHouse(t).admin()
-	b.exec(`ALTER TABLE imports RENAME TO gone`)
+	pgtest.AsOwner(t, b.database, `ALTER TABLE imports RENAME TO gone`)
 	p := b.get("/admin/imports").want(http.StatusInternalServerError).says("h1", "Something went wrong on our side")
 	if strings.Contains(p.body, "pq:") || strings.Contains(p.body, "relation") {
 		t.Errorf("the page tells of the fault:\n%s", p.body)

@@ -49,13 +49,14 @@ const (
 // house is a server with its pages, its database and a worker.
 type house struct {
 	*testing.T
-	store  *storage.Store
-	signer *auth.Signer
-	hasher *auth.Hasher
-	url    string
-	sealer *auth.Sealer
-	logged *buffer // what the pages log
-	worker *worker
+	database string // its URL
+	store    *storage.Store
+	signer   *auth.Signer
+	hasher   *auth.Hasher
+	url      string
+	sealer   *auth.Sealer
+	logged   *buffer // what the pages log
+	worker   *worker
 }
 
 // option changes what the pages are made of.
@@ -63,7 +64,8 @@ type option func(*web.Deps)
 
 func newHouse(t *testing.T, options ...option) *house {
 	t.Helper()
-	store, err := storage.Open(pgtest.New(t), storage.Options{MaxConns: 8})
+	database := pgtest.New(t)
+	store, err := storage.Open(database, storage.Options{MaxConns: 8})
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -72,7 +74,7 @@ func newHouse(t *testing.T, options ...option) *house {
 	if err != nil {
 		t.Fatal(err)
 	}
-	h := &house{T: t, store: store, signer: signer, hasher: auth.NewHasher(auth.HasherConfig{}), logged: &buffer{}}
+	h := &house{T: t, database: database, store: store, signer: signer, hasher: auth.NewHasher(auth.HasherConfig{}), logged: &buffer{}}
 	log := slog.New(slog.NewTextHandler(h.logged, nil))
 	sealer, err := auth.NewSealer(strings.Repeat("s", 32))
 	if err != nil {

@@ -17,7 +17,7 @@ import (
 	"strings"
 	"sync"
 
-	_ "github.com/lib/pq" // database/sql driver "postgres"
+	"github.com/lib/pq"
 
 	"rollcall/migrations"
 )
@@ -84,10 +84,18 @@ func (f *factory) stop() error {
 	return errors.Join(errs...)
 }
 
-// urlOf returns the server's URL with another database in it.
+// urlOf returns the server's URL with another database in it, as the owner of
+// what is there.
 func (f *factory) urlOf(database string) string {
 	u := *f.base
 	u.Path = "/" + database
+	return u.String()
+}
+
+// appURLOf is urlOf as the application.
+func (f *factory) appURLOf(database string) string {
+	u := *f.base
+	u.User, u.Path = url.UserPassword(appRole, f.appPassword()), "/"+database
 	return u.String()
 }
 
@@ -161,7 +169,11 @@ func (f *factory) makeTemplate(ctx context.Context, conn *sql.Conn, name string)
 	if err != nil {
 		return fmt.Errorf("connecting to the template: %w", err)
 	}
-	_, err = migrations.Up(ctx, db)
+	if _, err = migrations.Up(ctx, db); err == nil {
+		if err = f.ensureRole(ctx); err == nil {
+			err = migrations.Grant(ctx, db, appRole)
+		}
+	}
 	// Closed before it is copied: a template in use cannot be.
 	if err := errors.Join(err, db.Close()); err != nil {
 		return fmt.Errorf("applying the schema to the template: %w", err)
@@ -172,8 +184,28 @@ func (f *factory) makeTemplate(ctx context.Context, conn *sql.Conn, name string)
 	return nil
 }
 
+// appRole is who the tests are in the database: it may do what api and worker
+// may, and no more.
+const appRole = "rollcall_test_app"
+
+// ensureRole makes the role that all test binaries of the server share.
+func (f *factory) ensureRole(ctx context.Context) error {
+	_, err := f.admin.ExecContext(ctx, `CREATE ROLE `+appRole+` LOGIN PASSWORD '`+f.appPassword()+`'`)
+	if failed, ok := errors.AsType[*pq.Error](err); ok && (failed.Code == "42710" || failed.Code == "23505") { // another binary was first
+		return nil
+	}
+	return err
+}
+
+// appPassword follows from the server's URL, so that all binaries know it.
+func (f *factory) appPassword() string {
+	sum := sha256.Sum256([]byte("password of " + appRole + " at " + f.base.String()))
+	return hex.EncodeToString(sum[:])
+}
+
 func hashMigrations() ([sha256.Size]byte, error) {
 	h := sha256.New()
+	fmt.Fprintf(h, "granted to %s\n", appRole)
 	err := fs.WalkDir(migrations.FS(), ".", func(path string, d fs.DirEntry, err error) error {
 		if err != nil || d.IsDir() {
 			return err

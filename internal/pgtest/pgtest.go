@@ -16,8 +16,11 @@ package pgtest
 
 import (
 	"context"
+	"database/sql"
 	"fmt"
+	"net/url"
 	"os"
+	"strings"
 	"sync"
 	"testing"
 	"time"
@@ -29,23 +32,53 @@ const URLVariable = "ROLLCALL_TEST_DATABASE_URL"
 // opTimeout bounds each step that a healthy server does in well under a second.
 const opTimeout = time.Minute
 
-// New returns the DATABASE_URL of a fresh database with the current schema. It
-// is dropped, connections and all, when t ends. Tests may run in parallel.
+// New returns the DATABASE_URL of a fresh database with the current schema, as
+// the role that api and worker have in production: see migrations.Grant. It is
+// dropped, connections and all, when t ends. Tests may run in parallel.
 //
 // The first call of a test binary starts goroutines that stay until [Main]
 // ends; a test that looks for leaks calls New first and then goleak.IgnoreCurrent.
 func New(t testing.TB) string {
 	t.Helper()
-	return create(t, (*factory).clone)
+	return create(t, (*factory).clone, (*factory).appURLOf)
 }
 
-// NewEmpty is New without the schema: for tests of the migrations themselves.
+// Owner returns the URL of the same database for its owner: for a test that
+// breaks or looks at what the application has no right to.
+func Owner(t testing.TB, appURL string) string {
+	t.Helper()
+	f, err := shared.get()
+	if err != nil {
+		t.Fatalf("pgtest: %v", err)
+	}
+	u, err := url.Parse(appURL)
+	if err != nil {
+		t.Fatalf("pgtest: %v", err)
+	}
+	return f.urlOf(strings.TrimPrefix(u.Path, "/"))
+}
+
+// AsOwner executes a statement as the owner of a test's database.
+func AsOwner(t testing.TB, appURL, statement string) {
+	t.Helper()
+	db, err := sql.Open("postgres", Owner(t, appURL))
+	if err != nil {
+		t.Fatalf("pgtest: %v", err)
+	}
+	defer db.Close()
+	if _, err := db.ExecContext(t.Context(), statement); err != nil {
+		t.Fatalf("pgtest: %s: %v", statement, err)
+	}
+}
+
+// NewEmpty is New without the schema, as the owner: for tests of the migrations
+// themselves.
 func NewEmpty(t testing.TB) string {
 	t.Helper()
-	return create(t, (*factory).empty)
+	return create(t, (*factory).empty, (*factory).urlOf)
 }
 
-func create(t testing.TB, make func(*factory, context.Context) (string, error)) string {
+func create(t testing.TB, make func(*factory, context.Context) (string, error), urlOf func(*factory, string) string) string {
 	t.Helper()
 	f, err := shared.get()
 	if err != nil {
@@ -64,7 +97,7 @@ func create(t testing.TB, make func(*factory, context.Context) (string, error)) 
 			t.Errorf("pgtest: %v", err)
 		}
 	})
-	return f.urlOf(name)
+	return urlOf(f, name)
 }
 
 // Main runs the tests of a binary, stops the server if the tests started one,

@@ -49,10 +49,22 @@ func TestDatabasesAreCurrentAndApart(t *testing.T) {
 				t.Fatalf("the schema is not in place: %v", err)
 			}
 			// Fails where two tests share a database.
-			if _, err := db.ExecContext(t.Context(), `CREATE TABLE mine (n int)`); err != nil {
+			if _, err := db.ExecContext(t.Context(), `INSERT INTO ticks (name, tick) VALUES ('mine', '2026-01-01')`); err != nil {
 				t.Fatal(err)
 			}
 		})
+	}
+}
+
+func TestRoleOfTheApplication(t *testing.T) {
+	t.Parallel()
+	url := pgtest.New(t)
+	app, owner := open(t, url), open(t, pgtest.Owner(t, url))
+	if a, o := query(t, app, `SELECT current_database()`), query(t, owner, `SELECT current_database()`); a != o {
+		t.Errorf("the owner is in %s, the application in %s", o, a)
+	}
+	if a, o := query(t, app, `SELECT session_user`), query(t, owner, `SELECT session_user`); a == o {
+		t.Errorf("both are %s", a)
 	}
 }
 
