@@ -34,6 +34,8 @@ var table = map[line]Need{
 	{post, "/api/admin/users/imports/:id/invitations/resend"}:        Starts,
 	{get, "/api/admin/users"}:                                        All,
 	{get, "/api/admin/users/:id"}:                                    All,
+	{get, "/api/admin/users/:id/export"}:                             All,
+	{del, "/api/admin/users/:id"}:                                    All,
 	{post, "/api/admin/users/:id/invitation"}:                        All,
 	{get, "/api/admin/settings/email"}:                               All,
 	{put, "/api/admin/settings/email"}:                               All,

@@ -19,6 +19,7 @@ import (
 	"rollcall/httpapi"
 	"rollcall/jobs"
 	"rollcall/migrations"
+	"rollcall/privacy"
 	"rollcall/report"
 	"rollcall/storage"
 	"rollcall/web"
@@ -154,6 +155,7 @@ func newHandler(ctx context.Context, cfg config.Config, store *storage.Store, wa
 		SchemaCheck: func(ctx context.Context) error { return migrations.Check(ctx, store.DB()) },
 		RedisPing:   func(context.Context) error { return bell.Ping() },
 		Stopping:    ctx.Done(),
+		Persons:     privacy.New(store, signer),
 		Sealer:      sealer, WebhookAddresses: webhooks,
 		Mail: httpapi.MailDefaults{Server: server, From: cfg.MailFrom, Rate: cfg.MailRate, Brand: cfg.Brand},
 	})

@@ -5,6 +5,7 @@ import (
 	"crypto/sha256"
 	"encoding/base64"
 	"encoding/binary"
+	"encoding/hex"
 	"time"
 
 	"github.com/google/uuid"
@@ -35,6 +36,7 @@ type Purpose string
 const (
 	purposeInvitation Purpose = "invitation"
 	purposeReset      Purpose = "reset"
+	purposePseudonym  Purpose = "pseudonym"
 )
 
 // linkEncoding is strict, so that each token has exactly one spelling.
@@ -64,6 +66,14 @@ func (s *Signer) Verify(purpose Purpose, token string) (body []byte, ok bool) {
 		return nil, false
 	}
 	return body, true
+}
+
+// Pseudonym stands for a text, such as the address of somebody who was erased:
+// 128 bits of a keyed hash, in hex. The same text has the same pseudonym for as
+// long as the secret is the same; nobody without the secret can find the text by
+// trying.
+func (s *Signer) Pseudonym(text string) string {
+	return hex.EncodeToString(mac(s.roots[0], purposePseudonym, []byte(text))[:16])
 }
 
 func mac(root rootKey, purpose Purpose, body []byte) []byte {

@@ -241,3 +241,18 @@ func storeOf(t *testing.T, s shell) *storage.Store {
 	t.Cleanup(func() { store.Close() })
 	return store
 }
+
+// TestExportAndErase tells what is kept about an administrator, and removes them.
+func TestExportAndErase(t *testing.T) {
+	t.Parallel()
+	s := open(t, pgtest.New(t))
+	s.environ = append(s.environ, "ROLLCALL_SECRET="+strings.Repeat("s", 32))
+	s.mustRun("user", "create-admin", "--email", "Ada@Example.com", "--name", "Ada Admin")
+	contains(t, s.mustRun("user", "export", "--email", "ada@example.com").stdout, `"email": "Ada@Example.com"`, `"name": "Ada Admin"`, `"action": "user.create"`)
+	contains(t, s.mustRun("user", "erase", "--email", "ada@example.com").stdout, "Erased. What remains is the keyed hash ")
+	for _, args := range [][]string{{"user", "erase", "--email", "ada@example.com"}, {"user", "export", "--email", "nobody@example.com"}} {
+		if r := s.run(args...); r.code != 1 || !strings.Contains(r.stderr, "no user with this address") {
+			t.Errorf("%v: exit code %d: %s", args, r.code, r.stderr)
+		}
+	}
+}

@@ -16,9 +16,9 @@ import (
 func newUser(console Console) *cobra.Command {
 	return group(&cobra.Command{
 		Use:   "user",
-		Short: "Create the first administrator",
+		Short: "Create the first administrator; export or erase one person",
 		Long:  `These commands work on the database of DATABASE_URL, so they need no server and no token.`,
-	}, newUserCreateAdmin(console))
+	}, newUserCreateAdmin(console), newUserExport(console), newUserErase(console))
 }
 
 func newUserCreateAdmin(console Console) *cobra.Command {

@@ -80,6 +80,8 @@ type Deps struct {
 	// Internet's.
 	WebhookAddresses webhook.Addresses
 
+	// Persons exports and erases single persons.
+	Persons persons
 	// Sealer encrypts the stored SMTP password and the secrets of webhooks.
 	Sealer *auth.Sealer
 	// Mail is what mail is sent by while Settings > Email is empty.

@@ -24,6 +24,7 @@ import (
 	"rollcall/internal/pgtest"
 	"rollcall/jobs"
 	"rollcall/migrations"
+	"rollcall/privacy"
 	"rollcall/report"
 	"rollcall/roster"
 	"rollcall/storage"
@@ -78,6 +79,11 @@ func newHouse(t *testing.T, change func(*httpapi.Deps)) *house {
 		SchemaCheck: func(ctx context.Context) error { return migrations.Check(ctx, store.DB()) },
 		RedisPing:   func(context.Context) error { return nil },
 	}
+	signer, err := auth.NewSigner(strings.Repeat("s", 32))
+	if err != nil {
+		t.Fatal(err)
+	}
+	d.Persons = privacy.New(store, signer)
 	if change != nil {
 		change(&d)
 	}

@@ -51,6 +51,8 @@ func (a *API) routes() []route {
 
 		{method: "GET", path: prefix + "/users", handle: a.listUsers},
 		{method: "GET", path: prefix + "/users/:id", handle: a.showUser},
+		{method: "GET", path: prefix + "/users/:id/export", handle: a.exportUser, slow: true},
+		{method: "DELETE", path: prefix + "/users/:id", handle: a.eraseUser, slow: true},
 		{method: "POST", path: prefix + "/users/:id/invitation", handle: a.resendOne},
 
 		{method: "GET", path: prefix + "/settings/email", handle: a.showEmail},

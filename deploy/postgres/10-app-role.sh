@@ -3,6 +3,6 @@
 # it may do, `rollcall migrate` grants it: see docs/operations.md.
 set -eu
 psql -v ON_ERROR_STOP=1 -v password="$POSTGRES_APP_PASSWORD" --username "$POSTGRES_USER" --dbname "$POSTGRES_DB" <<'SQL'
-CREATE ROLE rollcall_app LOGIN PASSWORD :'password' NOSUPERUSER NOCREATEDB NOCREATEROLE;
+CREATE ROLE rc_app LOGIN PASSWORD :'password' NOSUPERUSER NOCREATEDB NOCREATEROLE;
 REVOKE TEMPORARY ON DATABASE rollcall FROM PUBLIC;
 SQL

@@ -22,7 +22,7 @@ const module = "rollcall"
 var floors = map[string]int{
 	"roster": 0, "tabular": 0, "migrations": 0, "api": 0, "internal/child": 0, "tracing": 0,
 	"intake": 1, "storage": 1, "mail": 1, "auth": 1, "client": 1, "webhook": 1, "wire": 0,
-	"report": 2, "jobs": 2, "access": 2,
+	"report": 2, "jobs": 2, "access": 2, "privacy": 2,
 	"httpapi": 3, "httpapi/problem": 3, "httpapi/upload": 3, "web": 3,
 	"config": 4, "app": 4, "devstack": 4,
 	"cli":     5,

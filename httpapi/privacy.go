@@ -1,0 +1,71 @@
+package httpapi
+
+import (
+	"context"
+	"errors"
+	"net/http"
+	"time"
+
+	"github.com/gin-gonic/gin"
+
+	"rollcall/httpapi/problem"
+	"rollcall/privacy"
+	"rollcall/storage"
+)
+
+// persons exports and erases single persons.
+type persons interface {
+	Report(ctx context.Context, p storage.Person, by storage.Entry) (privacy.Report, error)
+	Erase(ctx context.Context, p storage.Person, by storage.Entry) (privacy.Erasure, error)
+}
+
+// searching is how long the files of imports may be searched for a person.
+const searching = 5 * time.Minute
+
+// exportUser is GET /api/admin/users/{id}/export.
+func (a *API) exportUser(c *gin.Context, by caller) error {
+	return a.onPerson(c, func(ctx context.Context, p storage.Person) error {
+		report, err := a.Persons.Report(ctx, p, by.entry())
+		if err != nil {
+			return err
+		}
+		attach(c.Writer.Header(), "user-"+p.UserID.String()+".json")
+		c.JSON(http.StatusOK, report)
+		return nil
+	})
+}
+
+// eraseUser is DELETE /api/admin/users/{id}.
+func (a *API) eraseUser(c *gin.Context, by caller) error {
+	return a.onPerson(c, func(ctx context.Context, p storage.Person) error {
+		erased, err := a.Persons.Erase(ctx, p, by.entry())
+		if busy, ok := errors.AsType[*privacy.BusyError](err); ok {
+			return problem.New(problem.WrongState, "The import %s names this person and has not ended: wait for it, or cancel it.", busy.ImportID)
+		}
+		if errors.Is(err, storage.ErrLastAdmin) {
+			return problem.New(problem.WrongState, "This is the last active administrator. Make somebody else administrator first.")
+		}
+		if err != nil {
+			return err
+		}
+		c.JSON(http.StatusOK, erased)
+		return nil
+	})
+}
+
+// onPerson does something to the person in the path, for as long as searching
+// takes.
+func (a *API) onPerson(c *gin.Context, do func(context.Context, storage.Person) error) error {
+	id, err := pathID(c)
+	if err != nil {
+		return err
+	}
+	ctx, cancel := context.WithTimeout(c.Request.Context(), searching)
+	defer cancel()
+	allowTime(c, searching+answering)
+	p, err := a.Store.Person(ctx, id)
+	if err != nil {
+		return err
+	}
+	return do(ctx, p)
+}
