@@ -1,0 +1,79 @@
+package web_test
+
+import (
+	"strings"
+	"testing"
+
+	"rollcall/internal/browsertest"
+	"rollcall/roster"
+)
+
+// TestStatesInChromium looks at the states of pages that nobody comes to in a
+// minute: what went wrong, waits, is over or is not there.
+func TestStatesInChromium(t *testing.T) {
+	t.Parallel()
+	h := newHouse(t)
+	b := h.admin()
+	h.addUser(userEmail, "Uma User", roster.RoleUser, userPassword)
+	invited := h.addUser("ada.lovelace@example.com", "Ada Lovelace", roster.RoleUser, "")
+	link := "/invite/" + h.signer.InvitationToken(invited, 1)
+	at := func(filename, content string, fields ...string) string {
+		return b.upload(filename, content, fields...).header.Get("Location")
+	}
+	none := at("nobody.csv", "email,name\nbad,\n", "dry_run", "true")
+	bounced := at("bounced.csv", people(30))
+	canceled, empty := at("canceled.csv", people(4), "dry_run", "true"), at("empty.csv", "")
+	held := at("held.csv", "email,name\nheld@example.com,Held Back\n", "send_invitations", "false")
+	b.post(canceled + "/cancel")
+	h.exec(`UPDATE invitations SET status = 'failed', last_error = '550 5.1.1 <p3@example.com>: Recipient address rejected: User unknown in virtual mailbox table' WHERE user_id = $1`, h.id("p3@example.com"))
+	h.exec(`UPDATE imports SET invites_failed = 1, invites_pending = invites_pending - 1 WHERE filename = 'bounced.csv'`)
+	h.exec(`UPDATE mail_state SET paused_until = now() + interval '5 minutes', pause_reason = '535 5.7.8 Authentication credentials invalid', pauses = 1`)
+
+	c := browsertest.NewTab(t, h.url, true)
+	h.exec(`UPDATE invitations SET expires_at = now() - interval '1 hour' WHERE user_id = $1`, invited)
+	c.Open(link)
+	c.Look("invite-expired")
+	h.exec(`UPDATE invitations SET status = 'revoked' WHERE user_id = $1`, invited)
+	c.Open(link)
+	c.Look("invite-revoked")
+	c.Open("/invite/nonsense")
+	c.Look("invite-unknown")
+	c.Open("/reset/nonsense")
+	c.Look("reset-unknown")
+	c.Open("/forgot")
+	c.Look("forgot-without-mail")
+
+	c.Open("/signin")
+	c.Enter("#email", userEmail)
+	c.Enter("#password", "wrong")
+	c.Press("button.primary", "[role=alert]")
+	c.Look("signin-refused")
+	c.Enter("#password", userPassword)
+	c.Press("button.primary", "#why")
+	c.Open("/admin/imports")
+	c.Look("forbidden")
+	c.Press("form[action='/signout'] button", "form[action='/signin']")
+	c.Look("signed-out")
+	c.Enter("#email", adminEmail)
+	c.Enter("#password", adminPassword)
+	c.Press("button.primary", "table.list")
+	for name, path := range map[string]string{
+		"preview-none": none, "import-bounced": bounced, "import-canceled": canceled, "import-empty": empty, "import-held": held,
+		"imports-all": "/admin/imports", "imports-no-more": "/admin/imports?after=01920000-0000-7000-8000-000000000000",
+		"audit-none": "/admin/audit?actor=nobody", "preview-beyond": none + "?row=999", "mended": bounced + "/mended",
+		"users-failed": "/admin/users?invitation=failed", "import-gone": "/admin/imports/01920000-0000-7000-8000-000000000000",
+		"users-without-choice": "/admin/users?did=nothing",
+	} {
+		c.Open(path)
+		c.Look(name)
+	}
+	h.exec(`UPDATE imports SET purged_at = now() WHERE filename = 'bounced.csv'`)
+	c.Open(bounced)
+	c.Look("import-purged")
+	h.exec(`ALTER TABLE imports RENAME TO imports_away`)
+	c.Open("/admin/imports")
+	c.Look("failure")
+	if heading := c.Text("h1"); strings.Contains(heading, "imports") {
+		t.Errorf("the page tells too much: %q", heading)
+	}
+}
