@@ -121,6 +121,9 @@ func (s *Site) fail(c *gin.Context, user *roster.User, err error) {
 		s.log(c, "page failed", err)
 		found.view.RequestID = requestID(c)
 	}
+	if errors.Is(err, errHidden) || errors.Is(err, errCrossOrigin) || errors.Is(err, errForeignHost) {
+		s.logRefusal(c, "page refused", "reason", found.err.Error())
+	}
 	if found.retryAfter != "" {
 		c.Header("Retry-After", found.retryAfter)
 	}
@@ -134,6 +137,12 @@ func (s *Site) fail(c *gin.Context, user *roster.User, err error) {
 // secret.
 func (s *Site) log(c *gin.Context, message string, err error) {
 	s.Log.ErrorContext(c.Request.Context(), message, "error", err, "route", c.FullPath(), "request_id", requestID(c))
+}
+
+// logRefusal writes that somebody was not let in: from where, and to what, but
+// neither who they said they are nor the path, which may hold a secret.
+func (s *Site) logRefusal(c *gin.Context, message string, more ...any) {
+	s.Log.With(more...).InfoContext(c.Request.Context(), message, "client", c.ClientIP(), "route", c.FullPath(), "request_id", requestID(c))
 }
 
 // recover turns a panic of a handler into an error page. It is deferred.

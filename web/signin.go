@@ -50,6 +50,7 @@ func (s *Site) signIn(c *gin.Context) error {
 	account := accountKey(email)
 	attempt, wait := s.attempts.begin(account, network(c.ClientIP()), s.knownDevice(c.Request, account))
 	if wait > 0 {
+		s.logRefusal(c, "sign-in throttled")
 		retryAfter(c, wait)
 		return s.show(c, http.StatusTooManyRequests, nil, signInView{Email: email, Next: next, Wait: max(wait, time.Minute)})
 	}
@@ -59,6 +60,7 @@ func (s *Site) signIn(c *gin.Context) error {
 		attempt.forgive() // right, or not a guess that was answered
 	}
 	if errors.Is(err, errRefused) {
+		s.logRefusal(c, "sign-in refused")
 		return s.show(c, http.StatusUnauthorized, nil, signInView{Email: email, Next: next, Refused: true})
 	}
 	if err != nil {
@@ -139,6 +141,7 @@ func (s *Site) signOut(c *gin.Context) error {
 		}
 	}
 	s.cookie.write(c.Writer, "")
+	c.Header("Clear-Site-Data", `"cache", "storage"`)
 	seeOther(c, "/signin?left=1")
 	return nil
 }
