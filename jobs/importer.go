@@ -112,7 +112,7 @@ func (im *Importer) Run(ctx context.Context, id uuid.UUID) (rest Rest, err error
 	case err == nil:
 		log.Info("import ended", "status", claim.Import.Status)
 		return rest, nil
-	case errors.Is(err, errSlice):
+	case errors.Is(err, errSlice), ctx.Err() != nil && storage.Interrupted(err): // reading was cut short
 		rest.Dispatch, err = im.handBack(ctx, claim)
 		rest.More = err == nil
 		return rest, ignoreLost(err)
@@ -126,7 +126,8 @@ func (im *Importer) Run(ctx context.Context, id uuid.UUID) (rest Rest, err error
 }
 
 func (im *Importer) claim(ctx context.Context, id uuid.UUID) (*storage.Claim, error) {
-	ctx, cancel := context.WithTimeout(ctx, im.cfg.Timeout)
+	// Like a commit: a claim that was made and not heard of would have to run out.
+	ctx, cancel := im.committing(ctx)
 	defer cancel()
 	return im.store.ClaimImport(ctx, id, im.cfg.Lease)
 }

@@ -44,3 +44,24 @@ func TestDatabaseAtFault(t *testing.T) {
 		})
 	}
 }
+
+// TestStoppedAtOnce: a worker that is told to stop while it takes an import in
+// hand hands it back in good order.
+func TestStoppedAtOnce(t *testing.T) {
+	t.Parallel()
+	h := newHouse(t)
+	id := h.upload(people(30), roster.Options{}).ID
+	stopped, stop := context.WithCancel(context.Background())
+	stop()
+	rest, err := h.importer(jobs.ImporterConfig{}).Run(stopped, id)
+	if err != nil || !rest.More {
+		t.Errorf("%+v %v", rest, err)
+	}
+	var free bool
+	if err := h.store.DB().QueryRow(`SELECT lease_until IS NULL AND crashes = 0 FROM imports WHERE id = $1`, id).Scan(&free); err != nil || !free {
+		t.Errorf("the import is not free for others (%v)", err)
+	}
+	if i := h.run(h.importer(jobs.ImporterConfig{}), id); i.Status != roster.Completed || i.Imported != 30 {
+		t.Errorf("afterwards: %s %+v", i.Status, i.Counts)
+	}
+}
