@@ -37,13 +37,18 @@ changes nothing.`,
 	return migrate
 }
 
+// migrationLock is how long a migration waits for a lock before it gives way and
+// is tried again: everybody else waits behind it. It is below PostgreSQL's
+// deadlock_timeout of a second, so that of two who wait for each other it is not
+// the import that has to go.
+const migrationLock = 500 * time.Millisecond
+
 func migrateUp(cmd *cobra.Command, console Console) error {
 	cfg, err := config.LoadMigrate(console.Environ)
 	if err != nil {
 		return err
 	}
-	// A migration that waits for a lock has everybody else wait behind it.
-	store, err := storage.Open(cfg.DatabaseURL.Reveal(), storage.Options{MaxConns: 2, Application: "rollcall", LockTimeout: 2 * time.Second})
+	store, err := storage.Open(cfg.DatabaseURL.Reveal(), storage.Options{MaxConns: 2, Application: "rollcall", LockTimeout: migrationLock})
 	if err != nil {
 		return err
 	}
