@@ -26,7 +26,7 @@ func TestAPIKilled(t *testing.T) {
 		{"COMMIT\x00", proxytest.HoldAnswer},               // between commit and answer
 	}
 	h := newHouse(t, site{})
-	l := newLoad("api", rounds*len(moments), sized(50, 200))
+	l := newLoad("api", rounds*len(moments), 50)
 	calm := undisturbed(h, l)
 
 	p := &poster{h: h, files: l.files, ids: make([]string, len(l.files)), mayBreak: true}
@@ -65,7 +65,7 @@ func TestAPIKilled(t *testing.T) {
 	}
 	h.startAPI()
 	h.startWorker()
-	got := h.outcome(p.ids, time.Minute)
+	got := h.outcome(p.ids, 4*time.Minute)
 	h.same(l, got, calm)
 	h.noneDoubled(p)
 	d := h.delivered(l, 0)

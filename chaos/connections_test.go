@@ -54,9 +54,9 @@ func TestConnectionsExhausted(t *testing.T) {
 	greedy.Close()
 	back := time.Now()
 	posting.Wait()
-	h.rowsIn(p.ids, time.Minute)
+	h.rowsIn(p.ids, 2*time.Minute)
 	h.lapse()
-	got := h.outcome(p.ids, time.Minute)
+	got := h.outcome(p.ids, 4*time.Minute)
 	h.same(l, got, calm)
 	h.noneDoubled(p)
 	if p.refused.Load() == 0 {

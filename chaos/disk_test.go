@@ -42,7 +42,7 @@ func TestDiskFull(t *testing.T) {
 	ids = append(ids, p.ids...)
 	h.rowsIn(ids, 2*time.Minute)
 	h.lapse()
-	got := h.outcome(ids, 2*time.Minute)
+	got := h.outcome(ids, 4*time.Minute)
 	h.same(l, got, calm)
 	d := h.delivered(l, 0)
 	if worker.ProcessState != nil {

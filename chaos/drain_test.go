@@ -24,6 +24,8 @@ type draining struct {
 	// cut says that the database is out of reach, so claims may stay, to run out,
 	// and the exit code may tell of it.
 	cut bool
+	// away says that errors are to be logged.
+	away bool
 }
 
 // drainHouse is a house whose mail server and webhook receiver take their time.
@@ -81,7 +83,7 @@ var drainings = []draining{
 			}
 		}
 	}},
-	{name: "Redis is away", arrange: func(h *drainHouse) func() {
+	{name: "Redis is away", away: true, arrange: func(h *drainHouse) func() {
 		h.redis.Stop()
 		h.small("true")
 		return h.redis.Restart
@@ -131,6 +133,9 @@ func TestDrain(t *testing.T) {
 		apiTook := <-stopped
 		if code != 0 && !d.cut {
 			t.Errorf("%s: the worker ended with %d\n%s", d.name, code, worker.output())
+		}
+		if log := worker.output(); strings.Contains(log, `"level":"ERROR"`) && !d.cut && !d.away {
+			t.Errorf("%s: the worker met an error:\n%s", d.name, log)
 		}
 		if left := h.claims(); left != "" && !d.cut {
 			t.Errorf("%s: claims are left: %s", d.name, left)

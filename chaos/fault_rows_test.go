@@ -81,7 +81,8 @@ func TestRowsAtFault(t *testing.T) {
 
 // supervise starts a worker and starts it again whenever it has died, until the
 // imports have ended; it returns how often it has. The lease of a dead worker
-// runs out at once: nobody else is there who could hold one.
+// runs out at once, and its task counts as lost: nobody else is there who could
+// hold one.
 func (h *house) supervise(dir string, ids ...string) (deaths int) {
 	h.Helper()
 	for deadline := time.Now().Add(4 * time.Minute); ; deaths++ {
@@ -103,7 +104,7 @@ func (h *house) supervise(dir string, ids ...string) (deaths int) {
 			}
 			break
 		}
-		h.exec(`UPDATE imports SET lease_until = clock_timestamp() WHERE lease_until > clock_timestamp()`)
+		h.exec(`UPDATE imports SET lease_until = CASE WHEN lease_until IS NOT NULL THEN clock_timestamp() END, rung_at = rung_at - interval '1 minute' WHERE finished_at IS NULL`)
 	}
 }
 

@@ -45,7 +45,7 @@ func TestKill(t *testing.T) {
 	}
 	in := h.rowsIn(ids, 3*time.Minute).Sub(began)
 	h.lapse()
-	got := h.outcome(ids, 3*time.Minute)
+	got := h.outcome(ids, 4*time.Minute)
 	h.same(l, got, calm)
 	d := h.delivered(l, kills*mailConcurrency)
 	if whileRows == 0 {

@@ -51,7 +51,7 @@ func TestStop(t *testing.T) {
 	if taken < 8*time.Second {
 		t.Errorf("taken over after %s, while the lease was good", taken)
 	}
-	got := h.outcome([]string{id}, time.Minute)
+	got := h.outcome([]string{id}, 4*time.Minute)
 	h.same(l, got, undisturbed(h, l, options...))
 	h.figures("rows", rows, "processed when stopped", at.Processed, "taken over after", taken, "let go after", let,
 		"in the words of", regexp.MustCompile(`claim lost|task failed`).FindString(sleeper.output()), "late writes", 0)
