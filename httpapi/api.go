@@ -97,7 +97,7 @@ type API struct {
 	ready    readiness
 
 	imports   *shared[uuid.UUID, *roster.Import]
-	pages     *shared[uuid.UUID, page]
+	pages     *pages
 	tokens    *shared[[32]byte, storage.Token]
 	board     *board
 	limits    limiters
@@ -133,7 +133,7 @@ func New(d Deps) (*API, error) {
 		limits:    newLimiters(d.Limits),
 		listeners: make(chan struct{}, d.Events.Listeners),
 	}
-	a.pages = newShared(a.readPage)
+	a.pages = newPages(a.readPage)
 	a.board = newBoard(d.Watcher, a.imports.get, d.Events.Gap)
 	return a, nil
 }

@@ -85,7 +85,7 @@ func (a *API) showImport(c *gin.Context, by caller) error {
 		c.Writer.WriteHeaderNow()
 		return nil
 	}
-	now, err := a.pages.get(c.Request.Context(), i.ID)
+	now, err := a.pages.of(c.Request.Context(), i)
 	if err != nil {
 		return err
 	}

@@ -23,7 +23,8 @@ type importView struct {
 	// absent in all others: no other answer holds its secret.
 	Webhook *newWebhook `json:"webhook,omitempty"`
 
-	tag string // the ETag of this body
+	tag      string // the ETag of this body
+	revision int64
 }
 
 // errorView is a refused row. Email and Value are null once retention has taken
@@ -48,7 +49,9 @@ type alsoView struct {
 }
 
 // viewOf is an import without its errors.
-func viewOf(i *roster.Import) importView { return importView{Import: wire.ImportOf(i), tag: etag(i)} }
+func viewOf(i *roster.Import) importView {
+	return importView{Import: wire.ImportOf(i), tag: etag(i), revision: i.Revision}
+}
 
 // settling bounds how often an import is read again because it moved while its
 // errors were read.

@@ -50,25 +50,6 @@ func (a *API) readImport(ctx context.Context, id uuid.UUID) (*roster.Import, err
 	return &own, nil
 }
 
-// page is an import with its first errors, as it is sent.
-type page struct {
-	tag  string // its ETag
-	body []byte
-}
-
-// readPage reads and encodes an import once for all who ask at the same time.
-func (a *API) readPage(ctx context.Context, id uuid.UUID) (page, error) {
-	i, err := a.Store.Import(ctx, id)
-	if err != nil {
-		return page{}, err
-	}
-	view, err := a.viewWithErrors(ctx, i)
-	if err != nil {
-		return page{}, err
-	}
-	return page{view.tag, encode(view)}, nil
-}
-
 // encode writes JSON of our own types.
 func encode(v any) []byte {
 	var body bytes.Buffer
