@@ -156,7 +156,13 @@ func newHandler(ctx context.Context, cfg config.Config, store *storage.Store, wa
 		RedisPing:   func(context.Context) error { return bell.Ping() },
 		Stopping:    ctx.Done(),
 		Persons:     privacy.New(store, signer),
-		Sealer:      sealer, WebhookAddresses: webhooks,
+		Limits: httpapi.Limits{
+			Uploads:  httpapi.Quota{Count: cfg.LimitUploads, Window: time.Minute},
+			Polls:    httpapi.Quota{Count: cfg.LimitPolls, Window: 10 * time.Second},
+			Failures: httpapi.Quota{Count: cfg.LimitFailures, Window: time.Minute},
+			Imports:  cfg.LimitImports,
+		},
+		Sealer: sealer, WebhookAddresses: webhooks,
 		Mail: httpapi.MailDefaults{Server: server, From: cfg.MailFrom, Rate: cfg.MailRate, Brand: cfg.Brand},
 	})
 	if err != nil {

@@ -24,7 +24,5 @@ var measurements = []measurement{
 	{"workers", measureWorkers},
 	{"error-report", measureErrorReport},
 	{"panel", measurePanel},
-	{"import-100k", measureImport(100_000, 5, 1.5)},
-	{"import-1m", measureImport(1_000_000, 3, 2)},
 	{"watching", measureWatching},
 }

@@ -89,6 +89,20 @@ type Config struct {
 	// import ends. Counts and codes stay.
 	Retention time.Duration `env:"ROLLCALL_RETENTION" envDefault:"720h" min:"1s" max:"87600h" read:"api worker dev" about:"uploaded files and row values are purged after this; counts and codes stay"`
 
+	// LimitUploads is how many files one token may upload in a minute.
+	LimitUploads int `env:"ROLLCALL_LIMIT_UPLOADS" envDefault:"3000" min:"1" max:"1000000" read:"api dev" about:"uploads a minute for each token, per process; more is 429, and RateLimit headers tell what is left"`
+
+	// LimitPolls is how many times in ten seconds one token may ask for an
+	// import over one connection.
+	LimitPolls int `env:"ROLLCALL_LIMIT_POLLS" envDefault:"1000" min:"1" max:"1000000" read:"api dev" about:"requests for an import or its events in 10 s for each token and connection, per process"`
+
+	// LimitFailures is how many authentications from one address may fail in a
+	// minute.
+	LimitFailures int `env:"ROLLCALL_LIMIT_AUTH_FAILURES" envDefault:"100" min:"1" max:"1000000" read:"api dev" about:"failed authentications a minute for each address, per process; valid tokens are taken all the while"`
+
+	// LimitImports is how many imports of one token may be under way at once.
+	LimitImports int `env:"ROLLCALL_LIMIT_IMPORTS" envDefault:"5000" min:"1" max:"1000000" read:"api dev" about:"imports of one token under way at once"`
+
 	// WebhookAllowPrivate says which addresses webhooks may go to beside those
 	// of the public Internet; see webhook.ParseAddresses. Empty: none.
 	WebhookAllowPrivate string `env:"ROLLCALL_WEBHOOK_ALLOW_PRIVATE" default_dev:"127.0.0.0/8,::1" read:"api worker dev" check:"webhook_addresses" about:"addresses webhooks may go to beside the public Internet's, over http too: CIDR blocks separated by commas, or true for loopback and all private networks"`
