@@ -39,6 +39,7 @@ func TestLoadAPIDefaults(t *testing.T) {
 		Listen: ":8080", MetricsListen: "127.0.0.1:9090", PublicURL: "http://localhost:8080", Brand: "SecureAI",
 		MailFrom: "no-reply@localhost", InvitationTTL: 72 * time.Hour,
 		MaxUploadBytes: 268435456, MaxRows: 1000000, ImportWait: 10 * time.Second, Retention: 720 * time.Hour,
+		LimitUploads: 3000, LimitPolls: 1000, LimitFailures: 100, LimitImports: 5000,
 		LogLevel: slog.LevelInfo,
 	}
 	if diff := diffConfig(want, got); diff != "" {
@@ -77,7 +78,6 @@ func TestLoadDevDefaults(t *testing.T) {
 		Listen: "0.0.0.0:8123", MetricsListen: "127.0.0.1:9090", PublicURL: "http://localhost:8123", Brand: "SecureAI",
 		MailFrom: "no-reply@localhost", MailConcurrency: 4, InvitationTTL: 72 * time.Hour,
 		MaxUploadBytes: 268435456, MaxRows: 1000000, ImportWait: 10 * time.Second, Retention: 720 * time.Hour, ImportAdmins: "imports",
-		LimitUploads: 3000, LimitPolls: 1000, LimitFailures: 100, LimitImports: 5000,
 		WebhookAllowPrivate: "127.0.0.0/8,::1", DataDir: dataDir, DevAdminEmail: "admin@example.com",
 	}
 	if diff := diffConfig(want, got); diff != "" {
@@ -111,7 +111,8 @@ func TestLoadEverything(t *testing.T) {
 		"ROLLCALL_LISTEN=[::1]:80", "ROLLCALL_METRICS_LISTEN=", "ROLLCALL_PUBLIC_URL=https://rollcall.example.com:8443/",
 		"ROLLCALL_BRAND=Kestrel & Söhne", "ADMIN_API_TOKEN="+secret, "SMTP_URL=smtp://u:p@mx.example.com",
 		"ROLLCALL_MAIL_FROM=hr@example.com", "ROLLCALL_INVITATION_TTL=90m", "ROLLCALL_MAX_UPLOAD_BYTES=1",
-		"ROLLCALL_MAX_ROWS=100000000", "ROLLCALL_IMPORT_WAIT=0s", "ROLLCALL_RETENTION=1s", "ROLLCALL_LOG=json", "ROLLCALL_LOG_LEVEL=DEBUG",
+		"ROLLCALL_MAX_ROWS=100000000", "ROLLCALL_IMPORT_WAIT=0s", "ROLLCALL_RETENTION=1s", "ROLLCALL_LOG=json",
+		"ROLLCALL_LIMIT_UPLOADS=1", "ROLLCALL_LIMIT_POLLS=2", "ROLLCALL_LIMIT_AUTH_FAILURES=3", "ROLLCALL_LIMIT_IMPORTS=4", "ROLLCALL_LOG_LEVEL=DEBUG",
 	))
 	if err != nil {
 		t.Fatal(err)
@@ -122,6 +123,7 @@ func TestLoadEverything(t *testing.T) {
 		Listen:         "[::1]:80", PublicURL: "https://rollcall.example.com:8443",
 		Brand: "Kestrel & Söhne", AdminAPIToken: secret, SMTPURL: "smtp://u:p@mx.example.com",
 		MailFrom: "hr@example.com", InvitationTTL: 90 * time.Minute, MaxUploadBytes: 1,
+		LimitUploads: 1, LimitPolls: 2, LimitFailures: 3, LimitImports: 4,
 		MaxRows: 100000000, Retention: time.Second, LogFormat: "json", LogLevel: slog.LevelDebug,
 	}
 	if diff := diffConfig(want, got); diff != "" {

@@ -7,8 +7,9 @@ Needs Python 3.8 and nothing else, and in the environment ROLLCALL_URL and
 ADMIN_API_TOKEN. Exit code: 0 every row is in, 2 some rows were refused, 1
 nothing was done.
 
-It may be run again at any time: the same file gets the same Idempotency-Key, so
-that a run which was cut off goes on where it was, and never imports twice.
+It may be run again at any time: on the same day the same file gets the same
+Idempotency-Key, so that a run which was cut off goes on where it was. On another
+day it is imported afresh, which sets right what has changed here since.
 """
 
 import hashlib
@@ -63,7 +64,7 @@ def form(content, **options):
 def main(people, results):
     content = pathlib.Path(people).read_bytes()
     body, media_type = form(content, on_duplicate="update")
-    key = "hr-sync-" + hashlib.sha256(content).hexdigest()
+    key = time.strftime("hr-sync-%Y-%m-%d-", time.gmtime()) + hashlib.sha256(content).hexdigest()
     _, _, answer = ask("/api/admin/users/import", body, Content_Type=media_type, Idempotency_Key=key, Prefer="respond-async")
     users = json.loads(answer)
 

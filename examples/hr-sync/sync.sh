@@ -6,8 +6,9 @@
 # Needs curl and jq, and in the environment ROLLCALL_URL and ADMIN_API_TOKEN.
 # Exit code: 0 every row is in, 2 some rows were refused, 1 nothing was done.
 #
-# It may be run again at any time: the same file gets the same Idempotency-Key,
-# so that a run which was cut off goes on where it was, and never imports twice.
+# It may be run again at any time: on the same day the same file gets the same
+# Idempotency-Key, so that a run which was cut off goes on where it was. On another
+# day it is imported afresh, which sets right what has changed here since.
 set -eu
 
 people=${1:?usage: sync.sh PEOPLE.csv RESULTS.csv}
@@ -36,7 +37,7 @@ check() {
 	esac
 }
 
-key=hr-sync-$(sha256sum < "$people" | cut -c 1-64)
+key=hr-sync-$(date -u +%F)-$(sha256sum < "$people" | cut -c 1-64)
 code=$(api --output "$tmp/import" --write-out '%{http_code}' \
 	--header "Idempotency-Key: $key" --header 'Prefer: respond-async' \
 	--form "file=@$people" --form on_duplicate=update "$url/api/admin/users/import")
