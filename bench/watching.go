@@ -25,7 +25,7 @@ const (
 )
 
 // measureWatching times an import that thousands look at against one that nobody
-// looks at, and how long each look takes. The crowd runs on the same machine, in
+// looks at, and how long each look takes. The audience runs on the same machine, in
 // this process: its own work slows the import too.
 func measureWatching(ctx context.Context, l *lab) ([]Line, error) {
 	rows, polling, listening := l.scaled(watchedRows), l.scaled(pollers), l.scaled(listeners)
@@ -63,7 +63,7 @@ func measureWatching(ctx context.Context, l *lab) ([]Line, error) {
 
 // timeWatched imports a file while so many look, and returns how long the
 // worker took.
-func (l *lab) timeWatched(ctx context.Context, path string, polling, listening int) (took time.Duration, _ *crowd, err error) {
+func (l *lab) timeWatched(ctx context.Context, path string, polling, listening int) (took time.Duration, _ *audience, err error) {
 	h, err := l.open(ctx, settings{})
 	if err != nil {
 		return 0, nil, err
@@ -92,8 +92,8 @@ func (l *lab) timeWatched(ctx context.Context, path string, polling, listening i
 	return i.FinishedAt.Sub(i.StartedAt), c, err
 }
 
-// crowd are clients that look at an import, each over a connection of its own.
-type crowd struct {
+// audience are clients that look at an import, each over a connection of its own.
+type audience struct {
 	host  string
 	conns []net.Conn
 	over  chan struct{} // closed when the import has ended: enough is polled
@@ -105,8 +105,8 @@ type crowd struct {
 }
 
 // gather connects them.
-func gather(ctx context.Context, url string, n int) (*crowd, error) {
-	c := &crowd{host: strings.TrimPrefix(url, "http://"), over: make(chan struct{})}
+func gather(ctx context.Context, url string, n int) (*audience, error) {
+	c := &audience{host: strings.TrimPrefix(url, "http://"), over: make(chan struct{})}
 	for range n {
 		conn, err := (&net.Dialer{}).DialContext(ctx, "tcp", c.host)
 		if err != nil {
@@ -118,13 +118,13 @@ func gather(ctx context.Context, url string, n int) (*crowd, error) {
 	return c, nil
 }
 
-func (c *crowd) leave() {
+func (c *audience) leave() {
 	for _, conn := range c.conns {
 		conn.Close()
 	}
 }
 
-func (c *crowd) note(err error) {
+func (c *audience) note(err error) {
 	if err != nil {
 		c.mu.Lock()
 		defer c.mu.Unlock()
@@ -133,7 +133,7 @@ func (c *crowd) note(err error) {
 }
 
 // percentile is in milliseconds.
-func (c *crowd) percentile(n int) float64 {
+func (c *audience) percentile(n int) float64 {
 	if len(c.took) == 0 {
 		return 0
 	}
@@ -142,7 +142,7 @@ func (c *crowd) percentile(n int) float64 {
 }
 
 // ask sends a request and reads the head of the answer.
-func (c *crowd) ask(conn net.Conn, r *bufio.Reader, path, header string) (*http.Response, error) {
+func (c *audience) ask(conn net.Conn, r *bufio.Reader, path, header string) (*http.Response, error) {
 	_, err := fmt.Fprintf(conn, "GET %s HTTP/1.1\r\nHost: %s\r\nAuthorization: Bearer %s\r\n%s\r\n", path, c.host, adminToken, header)
 	if err != nil {
 		return nil, err
@@ -152,7 +152,7 @@ func (c *crowd) ask(conn net.Conn, r *bufio.Reader, path, header string) (*http.
 
 // poll asks for the import every second, with the ETag of what it has, until
 // the import has ended.
-func (c *crowd) poll(conn net.Conn, path string) error {
+func (c *audience) poll(conn net.Conn, path string) error {
 	r := bufio.NewReader(conn)
 	var took []time.Duration
 	defer func() {
@@ -187,7 +187,7 @@ func (c *crowd) poll(conn net.Conn, path string) error {
 }
 
 // listen reads a stream of events, which must come to its end.
-func (c *crowd) listen(conn net.Conn, path string) error {
+func (c *audience) listen(conn net.Conn, path string) error {
 	answer, err := c.ask(conn, bufio.NewReader(conn), path, "")
 	if err != nil {
 		return err

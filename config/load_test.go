@@ -78,6 +78,7 @@ func TestLoadDevDefaults(t *testing.T) {
 		Listen: "0.0.0.0:8123", MetricsListen: "127.0.0.1:9090", PublicURL: "http://localhost:8123", Brand: "SecureAI",
 		MailFrom: "no-reply@localhost", MailConcurrency: 4, InvitationTTL: 72 * time.Hour,
 		MaxUploadBytes: 268435456, MaxRows: 1000000, ImportWait: 10 * time.Second, Retention: 720 * time.Hour, ImportAdmins: "imports",
+		LimitUploads: 3000, LimitPolls: 1000, LimitFailures: 100, LimitImports: 5000,
 		WebhookAllowPrivate: "127.0.0.0/8,::1", DataDir: dataDir, DevAdminEmail: "admin@example.com",
 	}
 	if diff := diffConfig(want, got); diff != "" {
