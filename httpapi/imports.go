@@ -147,18 +147,11 @@ func tags(header []string) iter.Seq[string] {
 
 // listImports is GET …/imports.
 func (a *API) listImports(c *gin.Context, by caller) error {
-	q, err := readQuery(c)
+	q, limit, after, err := idPage(c)
 	if err != nil {
 		return err
 	}
-	limit, err := q.limit(50, 200)
-	if err != nil {
-		return err
-	}
-	f := storage.ImportFilter{Limit: limit + 1}
-	if f.After, err = q.afterID(); err != nil {
-		return err
-	}
+	f := storage.ImportFilter{After: after, Limit: limit + 1}
 	if s := q.get("status"); s != "" {
 		var ok bool
 		if f.Status, ok = roster.ParseStatus(s); !ok {

@@ -78,6 +78,19 @@ func (q query) afterRow() (int64, error) {
 	return row, nil
 }
 
+// idPage reads the query of a list of things with ids: how many to show, and
+// after which.
+func idPage(c *gin.Context) (q query, limit int, after uuid.UUID, err error) {
+	if q, err = readQuery(c); err != nil {
+		return q, 0, after, err
+	}
+	if limit, err = q.limit(50, 200); err != nil {
+		return q, 0, after, err
+	}
+	after, err = q.afterID()
+	return q, limit, after, err
+}
+
 // after decodes a cursor of so many bytes; nil if none is given.
 func (q query) after(size int) ([]byte, error) {
 	text := q.get("after")

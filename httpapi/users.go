@@ -54,11 +54,7 @@ func viewUser(u *roster.User) userView {
 
 // listUsers is GET /api/admin/users.
 func (a *API) listUsers(c *gin.Context, _ caller) error {
-	q, err := readQuery(c)
-	if err != nil {
-		return err
-	}
-	limit, err := q.limit(50, 200)
+	q, limit, after, err := idPage(c)
 	if err != nil {
 		return err
 	}
@@ -69,7 +65,7 @@ func (a *API) listUsers(c *gin.Context, _ caller) error {
 	if err != nil {
 		return err
 	}
-	f.Limit = limit + 1
+	f.After, f.Limit = after, limit+1
 	users, err := a.Store.Users(c.Request.Context(), f)
 	if err != nil {
 		return err
@@ -86,9 +82,6 @@ var errNobody = errors.New("nobody matches")
 
 // userFilter reads the filters of the list of users.
 func userFilter(q query) (f storage.UserFilter, err error) {
-	if f.After, err = q.afterID(); err != nil {
-		return f, err
-	}
 	var ok bool
 	if s := q.get("status"); s != "" {
 		if f.Status, ok = roster.ParseUserStatus(s); !ok {

@@ -94,15 +94,7 @@ func (a *API) createWebhook(c *gin.Context, by caller) error {
 
 // listWebhooks is GET /api/admin/webhooks.
 func (a *API) listWebhooks(c *gin.Context, by caller) error {
-	q, err := readQuery(c)
-	if err != nil {
-		return err
-	}
-	limit, err := q.limit(50, 200)
-	if err != nil {
-		return err
-	}
-	after, err := q.afterID()
+	_, limit, after, err := idPage(c)
 	if err != nil {
 		return err
 	}
@@ -210,15 +202,7 @@ func viewDelivery(d *storage.Delivery) deliveryView {
 
 // listDeliveries is GET /api/admin/webhooks/{id}/deliveries.
 func (a *API) listDeliveries(c *gin.Context, by caller) error {
-	q, err := readQuery(c)
-	if err != nil {
-		return err
-	}
-	limit, err := q.limit(50, 200)
-	if err != nil {
-		return err
-	}
-	after, err := q.afterID()
+	_, limit, after, err := idPage(c)
 	if err != nil {
 		return err
 	}
