@@ -23,7 +23,6 @@ import (
 	"rollcall/report"
 	"rollcall/storage"
 	"rollcall/web"
-	"rollcall/webhook"
 )
 
 // Version is told by /healthz; the build sets it.
@@ -143,9 +142,9 @@ func newHandler(ctx context.Context, cfg config.Config, store *storage.Store, wa
 	if err != nil {
 		return nil, nil, err
 	}
-	webhooks, err := webhook.ParseAddresses(cfg.WebhookAllowPrivate)
+	webhooks, within, err := reachable(cfg)
 	if err != nil {
-		return nil, nil, fmt.Errorf("ROLLCALL_WEBHOOK_ALLOW_PRIVATE: %w", err)
+		return nil, nil, err
 	}
 	reports := report.New(store)
 	api, err := httpapi.New(httpapi.Deps{
@@ -163,7 +162,7 @@ func newHandler(ctx context.Context, cfg config.Config, store *storage.Store, wa
 			Imports:  cfg.LimitImports,
 		},
 		Sealer: sealer, WebhookAddresses: webhooks,
-		Mail: httpapi.MailDefaults{Server: server, From: cfg.MailFrom, Rate: cfg.MailRate, Brand: cfg.Brand},
+		Mail: httpapi.MailDefaults{Server: server, From: cfg.MailFrom, Rate: cfg.MailRate, Brand: cfg.Brand, Within: within},
 	})
 	if err != nil {
 		return nil, nil, err
@@ -173,7 +172,7 @@ func newHandler(ctx context.Context, cfg config.Config, store *storage.Store, wa
 		Reports: reports, Bell: bell, Log: log,
 		Brand: cfg.Brand, PublicURL: cfg.PublicURL, InvitationTTL: cfg.InvitationTTL, MaxUploadBytes: cfg.MaxUploadBytes,
 		Stopping: ctx.Done(),
-		Sealer:   sealer, Mail: web.MailDefaults{Server: server, From: cfg.MailFrom},
+		Sealer:   sealer, Mail: web.MailDefaults{Server: server, From: cfg.MailFrom, Within: within},
 	}
 	if extras.Mailbox != nil {
 		pages.Mailbox = extras.Mailbox

@@ -7,6 +7,7 @@ import (
 
 	"rollcall/auth"
 	"rollcall/config"
+	"rollcall/egress"
 	"rollcall/jobs"
 	"rollcall/mail"
 	"rollcall/migrations"
@@ -78,9 +79,9 @@ func newCourier(store *storage.Store, cfg config.Config, log *slog.Logger, meter
 	if err != nil {
 		return nil, err
 	}
-	allowed, err := webhook.ParseAddresses(cfg.WebhookAllowPrivate)
+	allowed, _, err := reachable(cfg)
 	if err != nil {
-		return nil, fmt.Errorf("ROLLCALL_WEBHOOK_ALLOW_PRIVATE: %w", err)
+		return nil, err
 	}
 	sender := webhook.NewSender(webhook.SenderConfig{Allowed: allowed, Agent: "Rollcall/" + Version})
 	return jobs.NewCourier(store, log, meter, sealer, sender, jobs.CourierConfig{}), nil
@@ -99,10 +100,27 @@ func newMailer(store *storage.Store, cfg config.Config, log *slog.Logger, meter 
 	if err != nil {
 		return nil, err
 	}
-	postman := jobs.NewPostman(store, sealer, cfg.MailConcurrency, server, cfg.MailFrom, cfg.MailRate)
+	_, within, err := reachable(cfg)
+	if err != nil {
+		return nil, err
+	}
+	postman := jobs.NewPostman(store, sealer, cfg.MailConcurrency, server, within, cfg.MailFrom, cfg.MailRate)
 	return jobs.NewMailer(store, log, meter, signer, postman, jobs.MailerConfig{
 		Brand: cfg.Brand, PublicURL: cfg.PublicURL, TTL: cfg.InvitationTTL,
 	}), nil
+}
+
+// reachable are the addresses that webhooks may go to, and those that a mail
+// server named in the settings may have.
+func reachable(cfg config.Config) (webhooks egress.Addresses, mail *egress.Addresses, err error) {
+	if webhooks, err = egress.ParseAddresses(cfg.WebhookAllowPrivate); err != nil {
+		return webhooks, nil, fmt.Errorf("ROLLCALL_WEBHOOK_ALLOW_PRIVATE: %w", err)
+	}
+	within, err := egress.ParseAddresses(cfg.SMTPAllowPrivate)
+	if err != nil {
+		return webhooks, nil, fmt.Errorf("ROLLCALL_SMTP_ALLOW_PRIVATE: %w", err)
+	}
+	return webhooks, &within, nil
 }
 
 // mailServer is the server that SMTP_URL names, nil if it names none.

@@ -12,8 +12,8 @@ import (
 	"unicode"
 	"unicode/utf8"
 
+	"rollcall/egress"
 	smtp "rollcall/mail"
-	"rollcall/webhook"
 )
 
 const (
@@ -48,7 +48,7 @@ func rules() map[string]rule {
 		"import_admins": {"imports or admin", brokenImportAdmins},
 		"proxies":       {"addresses and CIDR blocks of your proxies separated by commas, such as 10.1.0.0/16,fd12:3456::1", brokenProxies},
 
-		"webhook_addresses": {"CIDR blocks separated by commas, such as 10.1.0.0/16,fd12:3456::/32, or true, or false", brokenWebhookAddresses},
+		"addresses": {"CIDR blocks separated by commas, such as 10.1.0.0/16,fd12:3456::/32, or true, or false", brokenAddresses},
 	}
 }
 
@@ -261,8 +261,8 @@ func brokenLogFormat(value string) string {
 	return ""
 }
 
-func brokenWebhookAddresses(value string) string {
-	if _, err := webhook.ParseAddresses(value); err != nil {
+func brokenAddresses(value string) string {
+	if _, err := egress.ParseAddresses(value); err != nil {
 		return "holds something that is neither an address nor a CIDR block"
 	}
 	return ""

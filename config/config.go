@@ -104,8 +104,13 @@ type Config struct {
 	LimitImports int `env:"ROLLCALL_LIMIT_IMPORTS" envDefault:"5000" min:"1" max:"1000000" read:"api dev" about:"imports of one token under way at once"`
 
 	// WebhookAllowPrivate says which addresses webhooks may go to beside those
-	// of the public Internet; see webhook.ParseAddresses. Empty: none.
-	WebhookAllowPrivate string `env:"ROLLCALL_WEBHOOK_ALLOW_PRIVATE" default_dev:"127.0.0.0/8,::1" read:"api worker dev" check:"webhook_addresses" about:"addresses webhooks may go to beside the public Internet's, over http too: CIDR blocks separated by commas, or true for loopback and all private networks"`
+	// of the public Internet; see egress.ParseAddresses. Empty: none.
+	WebhookAllowPrivate string `env:"ROLLCALL_WEBHOOK_ALLOW_PRIVATE" default_dev:"127.0.0.0/8,::1" read:"api worker dev" check:"addresses" about:"addresses webhooks may go to beside the public Internet's, over http too: CIDR blocks separated by commas, or true for loopback and all private networks"`
+
+	// SMTPAllowPrivate says which addresses a mail server named in Settings >
+	// Email may have beside those of the public Internet; see
+	// egress.ParseAddresses. SMTPURL is not held against it.
+	SMTPAllowPrivate string `env:"ROLLCALL_SMTP_ALLOW_PRIVATE" envDefault:"true" read:"api worker dev" check:"addresses" about:"addresses a mail server named in Settings > Email may have beside the public Internet's: CIDR blocks separated by commas, true for loopback and all private networks, or false for none"`
 
 	// ImportAdmins is the least scope with which a token's imports may bring in
 	// administrators: imports or admin.

@@ -17,11 +17,11 @@ import (
 
 	"rollcall/api"
 	"rollcall/auth"
+	"rollcall/egress"
 	"rollcall/httpapi/upload"
 	"rollcall/report"
 	"rollcall/roster"
 	"rollcall/storage"
-	"rollcall/webhook"
 )
 
 // bell tells the workers that an import waits for them.
@@ -78,7 +78,7 @@ type Deps struct {
 
 	// WebhookAddresses are those that webhooks may go to beside the public
 	// Internet's.
-	WebhookAddresses webhook.Addresses
+	WebhookAddresses egress.Addresses
 
 	// Persons exports and erases single persons.
 	Persons persons

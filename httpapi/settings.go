@@ -11,6 +11,7 @@ import (
 
 	"github.com/gin-gonic/gin"
 
+	"rollcall/egress"
 	"rollcall/httpapi/problem"
 	"rollcall/jobs"
 	"rollcall/mail"
@@ -19,10 +20,11 @@ import (
 
 // MailDefaults is what the environment says about mail.
 type MailDefaults struct {
-	Server *mail.Server // from SMTP_URL; nil: none
-	From   string       // address
-	Rate   float64      // invitations a second; 0: no limit
-	Brand  string       // name shown in the test mail
+	Server *mail.Server      // from SMTP_URL; nil: none
+	From   string            // address
+	Rate   float64           // invitations a second; 0: no limit
+	Brand  string            // name shown in the test mail
+	Within *egress.Addresses // those that a server named in the settings may have; nil: any
 }
 
 // maxRate bounds how many invitations a second may be asked for.
@@ -141,7 +143,7 @@ func (a *API) clearEmail(c *gin.Context, by caller) error {
 
 // outgoing judges what a client sent.
 func (a *API) outgoing(in emailInput, stored *storage.EmailSettings) (o outgoing, err error) {
-	o.server = mail.Server{Host: strings.TrimSpace(in.Host), Port: in.Port, User: in.User}
+	o.server = mail.Server{Host: strings.TrimSpace(in.Host), Port: in.Port, User: in.User, Within: a.Mail.Within}
 	if o.from = strings.TrimSpace(in.From); o.from == "" {
 		o.from = a.Mail.From
 	}
@@ -281,7 +283,7 @@ func (a *API) tested(ctx context.Context, in *emailInput) (o outgoing, err error
 
 // storedOutgoing is how mail goes out by stored settings.
 func (a *API) storedOutgoing(s *storage.EmailSettings) (o outgoing, err error) {
-	o = outgoing{mail.Server{Host: s.Host, Port: s.Port, User: s.User}, s.From}
+	o = outgoing{mail.Server{Host: s.Host, Port: s.Port, User: s.User, Within: a.Mail.Within}, s.From}
 	if o.from == "" {
 		o.from = a.Mail.From
 	}

@@ -8,6 +8,7 @@ import (
 	"time"
 
 	"rollcall/auth"
+	"rollcall/egress"
 	"rollcall/httpapi"
 	"rollcall/internal/smtptest"
 	"rollcall/jobs"
@@ -57,6 +58,42 @@ type settingsBody struct {
 	PasswordSet                        bool    `json:"password_set"`
 	UpdatedBy                          *string `json:"updated_by"`
 	UpdatedAt                          *string `json:"updated_at"`
+}
+
+// TestEmailSettingsKeepToTheirAddresses: those that whoever runs the server
+// allows, whether they are typed or a name leads to them.
+func TestEmailSettingsKeepToTheirAddresses(t *testing.T) {
+	t.Parallel()
+	server := smtptest.Start(t, smtptest.Config{})
+	within := func(text string) *house {
+		allowed, err := egress.ParseAddresses(text)
+		if err != nil {
+			t.Fatal(err)
+		}
+		return newHouse(t, func(d *httpapi.Deps) {
+			d.Sealer = sealer(t)
+			d.Mail = httpapi.MailDefaults{From: "no-reply@example.com", Brand: "SecureAI", Within: &allowed}
+		})
+	}
+	usual := within("true")
+	for _, host := range []string{"169.254.169.254", "::ffff:169.254.169.254", "0.0.0.0", "::", "fe80::1", "64:ff9b::7f00:1", "224.0.0.1"} {
+		usual.wantProblem(usual.sendJSON("PUT", emailPath, members{"host": host}), 400, "invalid_parameter")
+		usual.wantProblem(usual.sendJSON("POST", emailPath+"/test", members{"settings": members{"host": host}}), 400, "invalid_parameter")
+	}
+	settings := members{"host": "localhost", "port": server.Port(), "security": "none"}
+	if got := as[struct{ OK bool }](t, usual.sendJSON("POST", emailPath+"/test", members{"to": "a@example.com", "settings": settings})); !got.OK {
+		t.Error("a relay on this machine is out of reach")
+	}
+	strict, before := within("false"), server.Connections()
+	strict.wantProblem(strict.sendJSON("PUT", emailPath, members{"host": "127.0.0.1"}), 400, "invalid_parameter")
+	strict.want(strict.sendJSON("PUT", emailPath, settings), 200) // a name is judged when it is dialed
+	got := as[struct {
+		OK                 bool
+		Stage, Explanation string
+	}](t, strict.sendJSON("POST", emailPath+"/test", members{"to": "a@example.com"}))
+	if got.OK || got.Stage != "connect" || !strings.Contains(got.Explanation, "ROLLCALL_SMTP_ALLOW_PRIVATE") || server.Connections() != before {
+		t.Errorf("%+v, %d connections", got, server.Connections()-before)
+	}
 }
 
 func TestEmailSettingsComeFromTheEnvironmentUntilStored(t *testing.T) {

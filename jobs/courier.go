@@ -74,7 +74,7 @@ func (c *Courier) Run(ctx context.Context) {
 	var under sync.WaitGroup
 	defer under.Wait()
 	if err := c.reseal(ctx); err != nil && ctx.Err() == nil {
-		c.log.Warn("secrets of webhooks could not be sealed anew, the next start tries again", "error", err)
+		c.log.Warn("stored secrets could not be sealed anew, the next start tries again", "error", err)
 	}
 	places := make(chan struct{}, c.cfg.AtOnce)
 	for {

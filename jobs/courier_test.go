@@ -18,6 +18,7 @@ import (
 	"github.com/google/uuid"
 
 	"rollcall/auth"
+	"rollcall/egress"
 	"rollcall/jobs"
 	"rollcall/roster"
 	"rollcall/storage"
@@ -114,7 +115,7 @@ func (h *hooked) register(url string) *storage.Webhook {
 // for the deliveries under way.
 func (h *hooked) work(cfg jobs.CourierConfig) (stop func()) {
 	h.Helper()
-	allowed, err := webhook.ParseAddresses("127.0.0.0/8")
+	allowed, err := egress.ParseAddresses("127.0.0.0/8")
 	if err != nil {
 		h.Fatal(err)
 	}

@@ -12,6 +12,7 @@ import (
 
 	"github.com/google/uuid"
 
+	"rollcall/egress"
 	"rollcall/internal/smtptest"
 	"rollcall/jobs"
 	"rollcall/mail"
@@ -252,6 +253,33 @@ func TestChangedSettingsEndPause(t *testing.T) {
 			}
 			h.settled(i.ID, roster.InvitationCounts{Sent: 3})
 		})
+	}
+}
+
+// TestSettingsKeepToTheirAddresses: a server named in the settings is held
+// against them, the one of the environment is not.
+func TestSettingsKeepToTheirAddresses(t *testing.T) {
+	t.Parallel()
+	h, s := newHouse(t), smtptest.Start(t, smtptest.Config{})
+	free := mail.Server{Host: smtptest.Host, Port: s.Port(), Security: mail.None}
+	h.configure(storage.EmailSettings{Host: "localhost", Port: s.Port(), Security: "none"})
+	newOffice(h, post{server: &free, within: new(egress.Addresses)}).open().wantBarred(s)
+
+	h = newHouse(t)
+	o := newOffice(h, post{server: &free, within: new(egress.Addresses)}).open()
+	i := h.invite(1)
+	o.round()
+	h.settled(i.ID, roster.InvitationCounts{Sent: 1})
+}
+
+// wantBarred fails the test unless sending pauses without a connection.
+func (o *office) wantBarred(s *smtptest.Server) {
+	o.Helper()
+	o.invite(1)
+	o.round()
+	o.wantPause("address not allowed", 5*time.Second)
+	if n := s.Connections(); n != 0 {
+		o.Errorf("%d connections to a barred address", n)
 	}
 }
 

@@ -10,6 +10,7 @@ import (
 	"github.com/google/uuid"
 
 	"rollcall/auth"
+	"rollcall/egress"
 	"rollcall/internal/smtptest"
 	"rollcall/jobs"
 	"rollcall/mail"
@@ -26,6 +27,7 @@ const (
 // post is how an office sends; zero: without a server, by the defaults.
 type post struct {
 	server *mail.Server
+	within *egress.Addresses
 	pool   mail.PoolConfig
 	size   int
 	rate   float64
@@ -61,7 +63,7 @@ func newOffice(h *house, p post) *office {
 		p.size = 4
 	}
 	p.Brand, p.PublicURL = "SecureAI", publicURL
-	postman := jobs.NewPostman(h.store, o.sealer, p.size, p.server, sender, p.rate)
+	postman := jobs.NewPostman(h.store, o.sealer, p.size, p.server, p.within, sender, p.rate)
 	postman.Connect(p.pool)
 	h.Cleanup(postman.Close)
 	o.mailer = jobs.NewMailer(h.store, quiet(), h.meter, p.signer, postman, p.MailerConfig)

@@ -7,6 +7,7 @@ import (
 	"sync"
 	"time"
 
+	"rollcall/egress"
 	"rollcall/mail"
 	"rollcall/storage"
 )
@@ -34,6 +35,7 @@ type Postman struct {
 	sealer opener
 	pools  mail.PoolConfig
 	env    *mail.Server // from SMTP_URL; nil: none
+	within *egress.Addresses
 	from   string
 	rate   float64
 
@@ -56,9 +58,10 @@ type route struct {
 }
 
 // NewPostman makes a Postman with size connections. env is what to use while
-// Settings > Email is empty, nil for nothing.
-func NewPostman(store *storage.Store, sealer opener, size int, env *mail.Server, from string, rate float64) *Postman {
-	return &Postman{store: store, sealer: sealer, pools: mail.PoolConfig{Size: size}, env: env, from: from, rate: rate}
+// Settings > Email is empty, nil for nothing; within are the addresses that a
+// server named there may have.
+func NewPostman(store *storage.Store, sealer opener, size int, env *mail.Server, within *egress.Addresses, from string, rate float64) *Postman {
+	return &Postman{store: store, sealer: sealer, pools: mail.PoolConfig{Size: size}, env: env, within: within, from: from, rate: rate}
 }
 
 // refresh reads the settings if that was some time ago, and returns how many
@@ -144,7 +147,7 @@ func (p *Postman) serverOf(s *storage.EmailSettings) (server mail.Server, err er
 		}
 		return *p.env, nil
 	}
-	server = mail.Server{Host: s.Host, Port: s.Port, User: s.User}
+	server = mail.Server{Host: s.Host, Port: s.Port, User: s.User, Within: p.within}
 	if server.Security, err = mail.ParseSecurity(s.Security); err != nil {
 		return server, fmt.Errorf("read mail settings: %w", err)
 	}

@@ -2,6 +2,7 @@ package jobs
 
 import (
 	"context"
+	"errors"
 	"time"
 
 	"github.com/google/uuid"
@@ -21,12 +22,30 @@ const (
 	resealMost = 30 * time.Second
 )
 
-// reseal seals the secrets of webhooks anew that were sealed under a previous
+// reseal seals stored secrets anew that were sealed under a previous
 // ROLLCALL_SECRET, so that it can be dropped. Workers that do so at the same
 // time write the same secrets.
 func (c *Courier) reseal(ctx context.Context) error {
 	ctx, cancel := context.WithTimeout(ctx, resealMost)
 	defer cancel()
+	return errors.Join(c.resealPassword(ctx), c.resealWebhooks(ctx))
+}
+
+// resealPassword does so with the SMTP password.
+func (c *Courier) resealPassword(ctx context.Context) error {
+	s, err := c.store.EmailSettings(ctx)
+	if err != nil || s == nil {
+		return err
+	}
+	fresh := c.fresh(s.SealedPassword, PasswordContext)
+	if fresh == s.SealedPassword {
+		return nil
+	}
+	return c.store.ResealEmailPassword(ctx, s.SealedPassword, fresh)
+}
+
+// resealWebhooks does so with the secrets of webhooks.
+func (c *Courier) resealWebhooks(ctx context.Context) error {
 	for after := uuid.Nil; ; {
 		page, err := c.store.WebhookSecrets(ctx, after, resealPage)
 		if err != nil || len(page) == 0 {
@@ -35,9 +54,9 @@ func (c *Courier) reseal(ctx context.Context) error {
 		for _, old := range page {
 			after = old.WebhookID
 			fresh := old
-			fresh.Secret = c.fresh(old.WebhookID, old.Secret)
+			fresh.Secret = c.fresh(old.Secret, webhook.SecretContext(old.WebhookID))
 			if old.Previous != nil {
-				previous := c.fresh(old.WebhookID, *old.Previous)
+				previous := c.fresh(*old.Previous, webhook.SecretContext(old.WebhookID))
 				fresh.Previous = &previous
 			}
 			if err := c.store.ResealWebhook(ctx, old, fresh); err != nil {
@@ -48,14 +67,14 @@ func (c *Courier) reseal(ctx context.Context) error {
 }
 
 // fresh is the same secret, sealed with the current key. One that cannot be
-// opened stays as it is: its deliveries tell.
-func (c *Courier) fresh(id uuid.UUID, sealed string) string {
+// opened stays as it is: those who use it tell.
+func (c *Courier) fresh(sealed, place string) string {
 	if !c.sealer.NeedsReseal(sealed) {
 		return sealed
 	}
-	plain, err := c.sealer.Open(sealed, webhook.SecretContext(id))
+	plain, err := c.sealer.Open(sealed, place)
 	if err != nil {
 		return sealed
 	}
-	return c.sealer.Seal(plain, webhook.SecretContext(id))
+	return c.sealer.Seal(plain, place)
 }

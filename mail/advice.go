@@ -8,6 +8,8 @@ import (
 	"net"
 	"os"
 	"syscall"
+
+	"rollcall/egress"
 )
 
 // Advice says in one or two sentences what went wrong and what an administrator
@@ -31,6 +33,8 @@ func (f *Failure) Advice() string {
 		return "The certificate of the server cannot be trusted: it has expired, or nobody this machine trusts has signed it. Renew it, or add its authority to this machine."
 	case isOneOf[tls.RecordHeaderError](f.Err):
 		return "The server does not speak TLS from the first byte on this port. Choose STARTTLS (usually port 587), or port 465 for implicit TLS."
+	case errors.Is(f.Err, egress.ErrAddress):
+		return "The host leads to an address that mail may not be handed to from here, so nothing was sent. Whoever runs this server can allow it with ROLLCALL_SMTP_ALLOW_PRIVATE."
 	case isOneOf[*net.DNSError](f.Err):
 		return "The name of the host could not be resolved. Check its spelling, and the DNS of this machine."
 	case errors.Is(f.Err, syscall.ECONNREFUSED):

@@ -63,7 +63,7 @@ func (w *wire) await(timeout time.Duration) {
 func (p *Pool) connect(ctx context.Context) (*connection, *Failure) {
 	dialCtx, cancel := context.WithTimeout(ctx, p.config.ConnectTimeout)
 	defer cancel()
-	raw, err := p.config.Dial(dialCtx, "tcp", p.server.address())
+	raw, err := p.config.dial(p.server)(dialCtx, "tcp", p.server.address())
 	if err != nil {
 		return nil, canceled(ctx, lost(StageConnect, err))
 	}

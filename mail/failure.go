@@ -9,6 +9,8 @@ import (
 	"net"
 	"strconv"
 	"strings"
+
+	"rollcall/egress"
 )
 
 // Class says what a failed attempt means for the mail and for all others.
@@ -165,7 +167,7 @@ func isConfiguration(err error) bool {
 	if dns, ok := errors.AsType[*net.DNSError](err); ok {
 		return dns.IsNotFound
 	}
-	if errors.Is(err, errNoSTARTTLS) || errors.Is(err, errNoAuth) {
+	if errors.Is(err, egress.ErrAddress) || errors.Is(err, errNoSTARTTLS) || errors.Is(err, errNoAuth) {
 		return true
 	}
 	return isOneOf[*tls.CertificateVerificationError](err) || isOneOf[tls.RecordHeaderError](err) ||

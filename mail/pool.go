@@ -9,6 +9,8 @@ import (
 	"slices"
 	"sync"
 	"time"
+
+	"rollcall/egress"
 )
 
 // PoolConfig sets the limits of a [Pool]. The zero value means the defaults.
@@ -26,7 +28,10 @@ type PoolConfig struct {
 	// TLS is the base of the TLS settings; nil means the system's roots. Its
 	// ServerName defaults to the host, its MinVersion is raised to TLS 1.2.
 	TLS *tls.Config
-	// Dial opens connections. Nil means a net.Dialer.
+	// Resolver finds the addresses of the host; nil means the system's.
+	Resolver *net.Resolver
+	// Dial opens connections. Nil means a net.Dialer that keeps to
+	// Server.Within.
 	Dial func(ctx context.Context, network, address string) (net.Conn, error)
 }
 
@@ -43,10 +48,18 @@ func (c PoolConfig) withDefaults() (PoolConfig, error) {
 	c.CommandTimeout = orDefault(c.CommandTimeout, 30*time.Second)
 	c.DataTimeout = orDefault(c.DataTimeout, 60*time.Second)
 	c.IdleTimeout = orDefault(c.IdleTimeout, 30*time.Second)
-	if c.Dial == nil {
-		c.Dial = new(net.Dialer).DialContext
-	}
 	return c, nil
+}
+
+// dial is how connections to a server are opened.
+func (c PoolConfig) dial(s Server) func(ctx context.Context, network, address string) (net.Conn, error) {
+	switch {
+	case c.Dial != nil:
+		return c.Dial
+	case s.Within != nil:
+		return egress.Dialer(s.Within.Check, c.Resolver)
+	}
+	return (&net.Dialer{Resolver: c.Resolver}).DialContext
 }
 
 func orDefault[T int | time.Duration](value, fallback T) T {

@@ -9,6 +9,8 @@ import (
 	"net/url"
 	"strconv"
 	"strings"
+
+	"rollcall/egress"
 )
 
 // Security says how a connection to the server is protected.
@@ -72,6 +74,10 @@ type Server struct {
 	Security Security
 	User     string // empty: no sign-in
 	Password string
+
+	// Within are the addresses the host may have, judged when one is dialed.
+	// Nil: any, for a host that whoever runs the program has named.
+	Within *egress.Addresses
 }
 
 // ErrPlainCredentials is returned for a server that would be sent a password
@@ -133,14 +139,19 @@ func fromURL(u *url.URL) (Server, error) {
 	return server, server.Validate()
 }
 
+var errBarred = errors.New("the host's address is not one that mail may be handed to from here (see ROLLCALL_SMTP_ALLOW_PRIVATE)")
+
 // Validate reports the first fault of s. It returns [ErrPlainCredentials] when
-// a password would cross a network in clear.
+// a password would cross a network in clear. A host given as an address is held
+// against Within at once; what a name means is judged when it is dialed.
 func (s Server) Validate() error {
 	switch {
 	case s.Host == "":
 		return errors.New("the host is missing")
 	case !validHost(s.Host):
 		return errors.New("the host is neither a domain name nor an IP address")
+	case s.barred():
+		return errBarred
 	case s.Port < 0 || s.Port > 65535:
 		return errors.New("the port must be a number from 1 to 65535")
 	case s.Security < STARTTLS || s.Security > None:
@@ -188,6 +199,12 @@ func validHost(host string) bool {
 		return true
 	}
 	return validDomain(host)
+}
+
+// barred tells whether the host is an address outside Within.
+func (s Server) barred() bool {
+	addr, err := netip.ParseAddr(s.Host)
+	return err == nil && s.Within != nil && s.Within.Check(addr) != nil
 }
 
 // isLoopback is decided by name, not by resolving: a resolver is as easily

@@ -27,6 +27,17 @@ type EmailSettings struct {
 
 const emailSettings = "email"
 
+// ResealEmailPassword keeps the same password under another seal. It changes
+// nothing if another has been set since it was read, and is no change of the
+// settings: nobody's connection is opened anew for it.
+func (s *Store) ResealEmailPassword(ctx context.Context, old, fresh string) (err error) {
+	defer translate(&err, "reseal the SMTP password")
+	_, err = s.db.ExecContext(ctx, `
+		UPDATE settings SET value = jsonb_set(value, '{sealed_password}', to_jsonb($3::text))
+		 WHERE name = $1 AND value->>'sealed_password' = $2`, emailSettings, old, fresh)
+	return err
+}
+
 // EmailSettings reads the settings; nil if nobody has set any.
 func (s *Store) EmailSettings(ctx context.Context) (_ *EmailSettings, err error) {
 	defer translate(&err, "read e-mail settings")

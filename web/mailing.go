@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"time"
 
+	"rollcall/egress"
 	"rollcall/jobs"
 	"rollcall/mail"
 	"rollcall/storage"
@@ -13,8 +14,9 @@ import (
 
 // MailDefaults are what mail is sent by while Settings > Email is empty.
 type MailDefaults struct {
-	Server *mail.Server // nil: none
-	From   string       // sender's address
+	Server *mail.Server      // nil: none
+	From   string            // sender's address
+	Within *egress.Addresses // those that a server named in Settings > Email may have; nil: any
 }
 
 // sealer encrypts secrets that are stored; see auth.Sealer.
@@ -48,7 +50,7 @@ func (m mailing) settings(ctx context.Context) (server mail.Server, from string,
 	case stored == nil:
 		return *m.defaults.Server, m.defaults.From, nil
 	}
-	server, from = serverOf(*stored), stored.From
+	server, from = m.defaults.serverOf(*stored), stored.From
 	if from == "" {
 		from = m.defaults.From
 	}

@@ -7,6 +7,7 @@ import (
 	"testing"
 
 	"rollcall/auth"
+	"rollcall/egress"
 	"rollcall/internal/smtptest"
 	"rollcall/jobs"
 	"rollcall/roster"
@@ -101,6 +102,20 @@ func TestEmailSettingsAreChecked(t *testing.T) {
 	}
 	if s, err := b.store.EmailSettings(t.Context()); s != nil || err != nil {
 		t.Errorf("something was stored: %v", err)
+	}
+}
+
+// TestEmailSettingsKeepToTheirAddresses: those that whoever runs the server
+// allows, whether they are typed or a name leads to them.
+func TestEmailSettingsKeepToTheirAddresses(t *testing.T) {
+	t.Parallel()
+	server := smtptest.Start(t, smtptest.Config{})
+	b := newHouse(t, func(d *web.Deps) { d.Mail.Within = new(egress.Addresses) }).admin()
+	b.post("/admin/settings/email", settings(25, "host", "169.254.169.254", "user", "", "password", "")...).want(http.StatusUnprocessableEntity).
+		says("#problems li", "The host's address is not one that mail may be handed to from here (see ROLLCALL_SMTP_ALLOW_PRIVATE).")
+	b.post("/admin/settings/email", settings(server.Port())...).want(http.StatusSeeOther) // a name is judged when it is dialed
+	if said := b.post("/admin/settings/email/test", "to", "a@example.com").text("#test .note"); !strings.Contains(said, "leads to an address that mail may not be handed to") || server.Connections() != 0 {
+		t.Errorf("the page says %q, %d connections", said, server.Connections())
 	}
 }
 

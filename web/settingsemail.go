@@ -112,7 +112,7 @@ func (s *Site) saveEmailSettings(c *gin.Context, admin *roster.User) error {
 		Host: field("host"), Port: field("port"), Security: field("security"), User: field("user"), From: field("from"), Rate: field("rate"),
 	}
 	settings, problems := v.Form.read()
-	server := serverOf(settings)
+	server := s.Mail.serverOf(settings)
 	server.Password = form.Get("password")
 	sealed, problem := s.sealPassword(v.Stored, server)
 	if problem != "" {
@@ -183,9 +183,9 @@ func (f emailForm) read() (e storage.EmailSettings, problems []string) {
 }
 
 // serverOf is the server of settings that have been read, without a password.
-func serverOf(e storage.EmailSettings) mail.Server {
+func (d MailDefaults) serverOf(e storage.EmailSettings) mail.Server {
 	security, _ := mail.ParseSecurity(e.Security) // unknown: said by read
-	return mail.Server{Host: e.Host, Port: e.Port, Security: security, User: e.User}
+	return mail.Server{Host: e.Host, Port: e.Port, Security: security, User: e.User, Within: d.Within}
 }
 
 // serverProblem is a fault of the settings as a sentence.

@@ -10,11 +10,11 @@ import (
 	"io"
 	"net"
 	"net/http"
-	"net/netip"
 	"net/url"
 	"strconv"
-	"syscall"
 	"time"
+
+	"rollcall/egress"
 )
 
 // Limits of one delivery.
@@ -43,7 +43,7 @@ const (
 	Refused    Outcome = "refused"             // any other status
 	Redirected Outcome = "redirected"          // 3xx: not followed
 	TimedOut   Outcome = "timeout"             // no whole answer in 10 s
-	Barred     Outcome = "address_not_allowed" // see Addresses
+	Barred     Outcome = "address_not_allowed" // see package egress
 	NoName     Outcome = "name_not_found"      // the host's name does not resolve
 	BadTLS     Outcome = "tls"                 // the certificate or the handshake is no good
 	NoAnswer   Outcome = "no_answer"           // no connection, or one that broke, or no HTTP
@@ -60,10 +60,11 @@ type Result struct {
 
 // SenderConfig changes what a Sender trusts. The zero value is for production.
 type SenderConfig struct {
-	Allowed Addresses
-	Roots   *x509.CertPool // nil: the system's
-	Timeout time.Duration  // of one delivery; 0: 10 s
-	Agent   string         // User-Agent; "" for "Rollcall-Webhooks"
+	Allowed  egress.Addresses
+	Resolver *net.Resolver  // nil: the system's
+	Roots    *x509.CertPool // nil: the system's
+	Timeout  time.Duration  // of one delivery; 0: 10 s
+	Agent    string         // User-Agent; "" for "Rollcall-Webhooks"
 }
 
 // Sender posts messages. It keeps no connections and is safe for concurrent use.
@@ -82,8 +83,9 @@ func NewSender(cfg SenderConfig) *Sender {
 	}
 	return &Sender{cfg: cfg, client: &http.Client{
 		Transport: &http.Transport{
-			Proxy:                  nil, // a proxy would dial in our place, unchecked
-			DialContext:            dialer(cfg.Allowed, true),
+			Proxy: nil, // a proxy would dial in our place, unchecked
+			// On the way to any other address plain HTTP could be read.
+			DialContext:            egress.Dialer(cfg.Allowed.Named, cfg.Resolver),
 			DialTLSContext:         dialTLS(cfg),
 			DisableKeepAlives:      true, // every delivery is judged anew
 			DisableCompression:     true,
@@ -95,21 +97,8 @@ func NewSender(cfg SenderConfig) *Sender {
 
 type dial func(ctx context.Context, network, address string) (net.Conn, error)
 
-// dialer dials allowed addresses only. Control is called with the address the
-// name has led to, for each that is tried.
-func dialer(allowed Addresses, plain bool) dial {
-	d := &net.Dialer{Control: func(_, address string, _ syscall.RawConn) error {
-		to, err := netip.ParseAddrPort(address)
-		if err != nil {
-			return ErrAddress
-		}
-		return allowed.check(to.Addr(), plain)
-	}}
-	return d.DialContext
-}
-
 func dialTLS(cfg SenderConfig) dial {
-	connect := dialer(cfg.Allowed, false)
+	connect := egress.Dialer(cfg.Allowed.Check, cfg.Resolver)
 	return func(ctx context.Context, network, address string) (net.Conn, error) {
 		host, _, err := net.SplitHostPort(address)
 		if err != nil {
@@ -194,7 +183,7 @@ func outcomeOf(err error) Outcome {
 	var name *net.DNSError
 	var address *url.Error
 	switch {
-	case errors.Is(err, ErrAddress):
+	case errors.Is(err, egress.ErrAddress):
 		return Barred
 	case errors.Is(err, context.DeadlineExceeded), errors.As(err, &address) && address.Timeout():
 		return TimedOut

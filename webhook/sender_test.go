@@ -14,15 +14,17 @@ import (
 
 	"go.uber.org/goleak"
 
+	"rollcall/egress"
+	"rollcall/internal/dnstest"
 	"rollcall/webhook"
 )
 
 func TestMain(m *testing.M) { goleak.VerifyTestMain(m) }
 
 // allowing parses what the variable would hold.
-func allowing(t *testing.T, text string) webhook.Addresses {
+func allowing(t *testing.T, text string) egress.Addresses {
 	t.Helper()
-	a, err := webhook.ParseAddresses(text)
+	a, err := egress.ParseAddresses(text)
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -167,6 +169,45 @@ func TestAddressesAreJudgedWhenDialed(t *testing.T) {
 		sender := webhook.NewSender(webhook.SenderConfig{Allowed: allowing(t, c.allowed)})
 		if r := sender.Post(t.Context(), message(fmt.Sprintf(c.url, port))); r.Outcome != c.want || r.Status != 0 {
 			t.Errorf("allowing %q, %s: %+v, want %s", c.allowed, c.url, r, c.want)
+		}
+	}
+}
+
+// TestRebinding: a name that led to the receiver leads elsewhere at the next
+// delivery, or to both. Nothing is sent to where it must not go.
+func TestRebinding(t *testing.T) {
+	t.Parallel()
+	s := receiver(t, status(200))
+	_, port, _ := net.SplitHostPort(s.Listener.Addr().String())
+	inside, err := net.Listen("tcp", "127.0.0.2:"+port)
+	if err != nil {
+		t.Fatal(err)
+	}
+	barred := httptest.NewUnstartedServer(http.HandlerFunc(func(http.ResponseWriter, *http.Request) { t.Error("the barred address was asked") }))
+	barred.Listener.Close()
+	barred.Listener = inside
+	barred.Start()
+	t.Cleanup(barred.Close)
+	dns := dnstest.Start(t)
+	sender := webhook.NewSender(webhook.SenderConfig{Allowed: allowing(t, "127.0.0.1"), Resolver: dns.Resolver()})
+	for _, c := range []struct {
+		addresses string
+		want      webhook.Outcome
+	}{
+		{"127.0.0.1", webhook.OK},
+		{"127.0.0.2", webhook.Barred},
+		{"::ffff:127.0.0.2 64:ff9b::7f00:2", webhook.Barred},
+		{"169.254.169.254", webhook.Barred},
+		{"0.0.0.0", webhook.Barred},
+		{"127.0.0.2 127.0.0.1", webhook.OK},
+	} {
+		dns.Set("hr.example.com", strings.Fields(c.addresses)...)
+		before := dns.Asked()
+		if r := sender.Post(t.Context(), message("http://hr.example.com:"+port)); r.Outcome != c.want {
+			t.Errorf("led to %s: %+v, want %s", c.addresses, r, c.want)
+		}
+		if dns.Asked() == before {
+			t.Error("the name was not looked up anew")
 		}
 	}
 }

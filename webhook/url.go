@@ -5,6 +5,8 @@ import (
 	"net/netip"
 	"net/url"
 	"strings"
+
+	"rollcall/egress"
 )
 
 // MaxURL bounds the URL of a webhook, in bytes.
@@ -13,7 +15,7 @@ const MaxURL = 2048
 // CheckURL returns nil for a URL that webhooks may be sent to, and otherwise an
 // error whose text is for the one who gave it. An address in the URL is judged
 // at once; a name is judged when it is dialed, for what it means may change.
-func CheckURL(text string, allowed Addresses) error {
+func CheckURL(text string, allowed egress.Addresses) error {
 	u, err := url.Parse(text)
 	switch {
 	case len(text) > MaxURL:
@@ -24,14 +26,18 @@ func CheckURL(text string, allowed Addresses) error {
 		return errors.New("it holds credentials; deliveries are told by their signature")
 	case strings.Contains(text, "#"):
 		return errors.New("it has a fragment, which no server is sent")
-	case u.Scheme == "http" && allowed.none(), u.Scheme != "http" && u.Scheme != "https":
+	case u.Scheme == "http" && allowed.None(), u.Scheme != "http" && u.Scheme != "https":
 		return errors.New("it does not begin with https://")
 	}
 	addr, err := netip.ParseAddr(u.Hostname())
 	if err != nil {
 		return nil // a name
 	}
-	if allowed.check(addr, u.Scheme == "http") != nil {
+	check := allowed.Check
+	if u.Scheme == "http" {
+		check = allowed.Named
+	}
+	if check(addr) != nil {
 		return errors.New("its address is not one of the public Internet")
 	}
 	return nil

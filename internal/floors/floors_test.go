@@ -20,7 +20,7 @@ const module = "rollcall"
 
 // floors gives each package its floor; a new package needs an entry.
 var floors = map[string]int{
-	"roster": 0, "tabular": 0, "migrations": 0, "api": 0, "internal/child": 0, "tracing": 0,
+	"roster": 0, "tabular": 0, "migrations": 0, "api": 0, "internal/child": 0, "tracing": 0, "egress": 0,
 	"intake": 1, "storage": 1, "mail": 1, "auth": 1, "client": 1, "webhook": 1, "wire": 0,
 	"report": 2, "jobs": 2, "access": 2, "privacy": 2,
 	"httpapi": 3, "httpapi/problem": 3, "httpapi/upload": 3, "web": 3,
@@ -43,7 +43,7 @@ var sideways = map[[2]string]string{
 
 // forTests are the packages that only tests, and the programs that run tests,
 // may import.
-var forTests = []string{"internal/browsertest", "internal/otlptest", "internal/pgtest", "internal/proxytest", "internal/redistest", "internal/smtptest", "internal/testrun"}
+var forTests = []string{"internal/browsertest", "internal/dnstest", "internal/otlptest", "internal/pgtest", "internal/proxytest", "internal/redistest", "internal/smtptest", "internal/testrun"}
 
 // pure lists what a package that does no I/O of its own must not import.
 var pure = map[string][]string{

@@ -1,4 +1,8 @@
-package webhook
+// Package egress says which addresses this program may connect to on somebody
+// else's word: a webhook's URL, a mail server typed into the settings. Every
+// address is judged when it is dialed, behind the resolver, where no name can
+// lie and no later answer can change it.
+package egress
 
 import (
 	"errors"
@@ -8,15 +12,15 @@ import (
 	"strings"
 )
 
-// ErrAddress: the address is not one that webhooks may go to.
+// ErrAddress: the address is not one to connect to.
 var ErrAddress = errors.New("address not allowed")
 
-// Addresses says which addresses webhooks may go to, beyond those that are the
+// Addresses says which addresses may be connected to, beyond those that are the
 // public Internet's. The zero value adds none.
 type Addresses struct{ allowed []netip.Prefix }
 
-// ParseAddresses reads what ROLLCALL_WEBHOOK_ALLOW_PRIVATE holds: "" or "false"
-// for none, "true" for loopback and private networks, or a list of addresses
+// ParseAddresses reads what ROLLCALL_WEBHOOK_ALLOW_PRIVATE and
+// ROLLCALL_SMTP_ALLOW_PRIVATE hold: "" or "false" for none, "true" for loopback and private networks, or a list of addresses
 // and CIDR blocks separated by commas. Nothing but its own name in the list allows an
 // address where a cloud tells its machines their credentials.
 func ParseAddresses(text string) (Addresses, error) {
@@ -48,35 +52,43 @@ func parsePrefix(text string) (netip.Prefix, error) {
 	return p.Masked(), nil
 }
 
-// none tells that nothing beyond the public Internet is allowed.
-func (a Addresses) none() bool { return len(a.allowed) == 0 }
+// None tells that nothing beyond the public Internet is allowed.
+func (a Addresses) None() bool { return len(a.allowed) == 0 }
 
-// check returns ErrAddress for an address that webhooks must not go to. Plain
-// HTTP is for allowed addresses only: on the way to any other it could be read.
-func (a Addresses) check(addr netip.Addr, plain bool) error {
+// Check returns nil for an address that may be connected to, else ErrAddress.
+func (a Addresses) Check(addr netip.Addr) error {
+	if a.Named(addr) == nil || addr.Zone() == "" && public(addr.Unmap()) && !metadata(addr.Unmap()) {
+		return nil
+	}
+	return ErrAddress
+}
+
+// Named returns nil for an address that is allowed beyond the public Internet,
+// else ErrAddress.
+func (a Addresses) Named(addr netip.Addr) error {
 	if addr.Zone() != "" {
 		return ErrAddress
 	}
 	addr = addr.Unmap() // ::ffff:127.0.0.1 is 127.0.0.1
-	in := func(p netip.Prefix) bool { return p.Contains(addr) }
 	switch {
-	case slices.ContainsFunc(metadata(), in):
+	case metadata(addr):
 		// A block may take one of these in unawares: it has to be named.
 		if slices.Contains(a.allowed, netip.PrefixFrom(addr, addr.BitLen())) {
 			return nil
 		}
-		return ErrAddress
-	case slices.ContainsFunc(a.allowed, in):
+	case in(addr, a.allowed):
 		return nil
-	case plain, !public(addr):
-		return ErrAddress
 	}
-	return nil
+	return ErrAddress
+}
+
+func in(addr netip.Addr, blocks []netip.Prefix) bool {
+	return slices.ContainsFunc(blocks, func(p netip.Prefix) bool { return p.Contains(addr) })
 }
 
 // public tells whether an address is one of the public Internet.
 func public(addr netip.Addr) bool {
-	return addr.IsGlobalUnicast() && !slices.ContainsFunc(special(), func(p netip.Prefix) bool { return p.Contains(addr) })
+	return addr.IsGlobalUnicast() && !in(addr, special())
 }
 
 // private are the blocks that "true" stands for: loopback (RFC 1122 §3.2.1.3,
@@ -86,10 +98,11 @@ func private() []netip.Prefix {
 	return prefixes("127.0.0.0/8", "::1/128", "10.0.0.0/8", "172.16.0.0/12", "192.168.0.0/16", "100.64.0.0/10", "fc00::/7")
 }
 
-// metadata are the addresses where clouds answer their own machines: AWS,
-// Google, Azure and others; AWS over IPv6; Alibaba; Oracle; Azure's agent.
-func metadata() []netip.Prefix {
-	return prefixes("169.254.169.254/32", "169.254.170.2/32", "fd00:ec2::254/128", "100.100.100.200/32", "192.0.0.192/32", "168.63.129.16/32")
+// metadata tells whether an address is one where clouds answer their own
+// machines: AWS, Google, Azure and others; AWS for containers; AWS over IPv6;
+// Alibaba; Oracle; Azure's agent.
+func metadata(addr netip.Addr) bool {
+	return in(addr, prefixes("169.254.169.254/32", "169.254.170.2/32", "fd00:ec2::254/128", "100.100.100.200/32", "192.0.0.192/32", "168.63.129.16/32"))
 }
 
 // special are the blocks that are not the public Internet's: the IANA registries
