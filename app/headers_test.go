@@ -57,6 +57,9 @@ func TestEveryAnswerIsHardened(t *testing.T) {
 		statuses[v.visit(request.method, request.path, http.Header{"Authorization": {"Bearer " + adminToken}}, nil)]++
 		statuses[v.visit(request.method, request.path, http.Header{"Cookie": cookies}, nil)]++
 	}
+	if status := v.visit("TRACE", "/healthz", http.Header{}, nil); status != http.StatusMethodNotAllowed {
+		t.Errorf("TRACE: %d", status)
+	}
 	for _, want := range []int{200, 303, 400, 401, 403, 404, 405, 409, 415, 500} {
 		if statuses[want] == 0 {
 			t.Errorf("no answer had the status %d: %v", want, statuses)
@@ -107,10 +110,12 @@ func faults(res *http.Response) (found []string) {
 		}
 	}
 	policy := h.Values("Content-Security-Policy")
-	if len(policy) != 1 || !strings.Contains(policy[0], "default-src 'none'") || !strings.Contains(policy[0], "frame-ancestors '") || strings.Contains(policy[0], "unsafe") {
+	if len(policy) != 1 || !strings.Contains(policy[0], "default-src 'none'") || !strings.Contains(policy[0], "base-uri 'none'") ||
+		!strings.Contains(policy[0], "form-action '") || !strings.Contains(policy[0], "frame-ancestors '") || strings.Contains(policy[0], "unsafe") {
 		found = append(found, "Content-Security-Policy is "+strings.Join(policy, ", "))
 	}
-	if media := h.Get("Content-Type"); strings.HasPrefix(media, "text/html") && !strings.Contains(media, "charset=utf-8") {
+	if media := h.Get("Content-Type"); strings.HasPrefix(media, "text/") && !strings.Contains(media, "charset=utf-8") && media != "text/event-stream" &&
+		!strings.HasSuffix(res.Request.URL.Path, "/file") { // an upload is in whatever encoding it came in
 		found = append(found, "Content-Type is "+media)
 	}
 	if h.Get("Server")+h.Get("X-Powered-By")+h.Get("Access-Control-Allow-Origin") != "" {

@@ -268,7 +268,7 @@ func TestReportsAreFilesToKeep(t *testing.T) {
 	} {
 		a := h.get(path)
 		h.want(a, 200)
-		if got := a.header.Get("Content-Disposition"); got != `attachment; filename="`+want.name+`"` || a.header.Get("Content-Type") != "text/csv" {
+		if got := a.header.Get("Content-Disposition"); got != `attachment; filename="`+want.name+`"` || a.header.Get("Content-Type") != "text/csv; charset=utf-8" {
 			t.Errorf("header %v", a.header)
 		}
 		records, err := csv.NewReader(strings.NewReader(strings.TrimPrefix(string(a.body), "\uFEFF"))).ReadAll()
