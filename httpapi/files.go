@@ -26,7 +26,7 @@ func (a *API) template(c *gin.Context, _ caller) error {
 	for k, column := range roster.Columns {
 		header[k] = string(column)
 	}
-	attach(c.Writer.Header(), "users-template.csv", "utf-8")
+	attach(c.Writer.Header(), "users-template.csv")
 	w := tabular.NewWriter(c.Writer, tabular.WriterOptions{Mark: true})
 	if err := w.Write(header); err != nil {
 		return err
@@ -60,7 +60,7 @@ func (a *API) download(c *gin.Context, by caller, name string, write func(contex
 	ctx, s := newStream(c)
 	defer s.end()
 	s.begin = func(h http.Header) {
-		attach(h, strings.TrimSuffix(i.Filename, path.Ext(i.Filename))+"-"+name+".csv", "utf-8")
+		attach(h, strings.TrimSuffix(i.Filename, path.Ext(i.Filename))+"-"+name+".csv")
 	}
 	if err := write(ctx, s, i.ID); err != nil && !errors.Is(err, errHeadOnly) {
 		return s.because(err)
@@ -80,7 +80,8 @@ func (a *API) file(c *gin.Context, by caller) error {
 	ctx, s := newStream(c)
 	defer s.end()
 	h := c.Writer.Header()
-	attach(h, i.Filename, "")
+	attach(h, i.Filename)
+	h.Set("Content-Type", "text/csv") // in the encoding of whoever sent it
 	h.Set("ETag", fmt.Sprintf(`"%x"`, i.SHA256))
 	h.Set("Cache-Control", "private, no-cache")
 	http.ServeContent(s, c.Request, "", time.Time{}, &storedFile{open: func(offset int64) io.Reader {
@@ -120,14 +121,9 @@ func (f *storedFile) Read(p []byte) (int, error) {
 	return n, err
 }
 
-// attach makes the answer a CSV file to keep, never to show. charset is the
-// encoding where it is known: an upload has that of whoever sent it.
-func attach(h http.Header, filename, charset string) {
-	media := "text/csv"
-	if charset != "" {
-		media += "; charset=" + charset
-	}
-	h.Set("Content-Type", media)
+// attach makes the answer a CSV file to keep, never to show.
+func attach(h http.Header, filename string) {
+	h.Set("Content-Type", "text/csv; charset=utf-8")
 	h.Set("Content-Disposition", disposition(filename))
 }
 
