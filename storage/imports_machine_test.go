@@ -11,6 +11,7 @@ import (
 	"github.com/google/uuid"
 	"pgregory.net/rapid"
 
+	"rollcall/internal/pgtest"
 	"rollcall/roster"
 	"rollcall/storage"
 )
@@ -57,7 +58,7 @@ func TestImportsAreTheModel(t *testing.T) {
 	round := 0
 	rapid.Check(t, func(rt *rapid.T) {
 		round++
-		h.exec(`TRUNCATE users, imports, import_errors, tallies CASCADE`)
+		pgtest.AsOwner(t, h.url, `TRUNCATE users, imports, import_errors, tallies CASCADE`)
 		w := &works{house: h, round: round, users: map[string]*modelledNewer{}}
 		rt.Repeat(map[string]func(*rapid.T){
 			"receive":   w.receiveOne,

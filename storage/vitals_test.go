@@ -234,7 +234,7 @@ func fill(tb testing.TB, db *sql.DB, n int) {
 // BenchmarkVitals is a scrape of a database with 5,000,000 invitations, 50,000
 // of them due, and 500,000 imports.
 func BenchmarkVitals(b *testing.B) {
-	store, err := storage.Open(pgtest.New(b), storage.Options{})
+	store, err := storage.Open(pgtest.Owner(b, pgtest.New(b)), storage.Options{})
 	if err != nil {
 		b.Fatal(err)
 	}
