@@ -1,0 +1,7 @@
+package web
+
+// What the fuzz targets look at from outside.
+var (
+	OwnPath  = ownPath
+	MailPage = mailPage
+)
