@@ -27,7 +27,7 @@ var floors = map[string]int{
 	"config": 4, "app": 4, "devstack": 4,
 	"cli":     5,
 	"cmd/api": 6, "cmd/worker": 6, "cmd/rollcall": 6,
-	"examples/gen": 6, "bench": 6,
+	"examples/gen": 6, "internal/sbom": 6, "bench": 6,
 }
 
 // sideways lists the imports allowed within one floor.
