@@ -1,6 +1,8 @@
 package jobs
 
 import (
+	"context"
+
 	"rollcall/mail"
 	"rollcall/roster"
 )
@@ -13,3 +15,9 @@ func (p *Postman) Connect(cfg mail.PoolConfig) {
 	cfg.Size = p.pools.Size
 	p.pools = cfg
 }
+
+// SendersEach is how many invitations are in hand for each connection.
+const SendersEach = sendersEach
+
+// Claim claims for those who send, and leaves what they did unrecorded.
+func (m *Mailer) Claim(ctx context.Context) { m.claimer.run(ctx) }

@@ -8,6 +8,7 @@ import (
 	"math/rand/v2"
 	"runtime/debug"
 	"strings"
+	"sync"
 	"time"
 
 	"github.com/google/uuid"
@@ -64,18 +65,25 @@ type Mailer struct {
 	meter    *Metrics
 	signer   linkSigner
 	postman  *Postman
+	claimer  *claimer
 	recorder *recorder
 }
 
-// NewMailer makes a Mailer; [Mailer.Run] must be running for it to record.
+// NewMailer makes a Mailer; [Mailer.Run] must be running for it to send.
 func NewMailer(store *storage.Store, log *slog.Logger, meter *Metrics, signer linkSigner, postman *Postman, cfg MailerConfig) *Mailer {
 	cfg.fill()
 	return &Mailer{store: store, log: log, cfg: cfg, meter: meter, signer: signer, postman: postman,
-		recorder: newRecorder(store)}
+		claimer: newClaimer(store, cfg.Lease, cfg.TTL), recorder: newRecorder(store)}
 }
 
-// Run records outcomes until ctx ends and every Send has returned.
-func (m *Mailer) Run(ctx context.Context) { m.recorder.run(ctx) }
+// Run claims and records for those who send, until ctx ends; by then every Send
+// must have returned.
+func (m *Mailer) Run(ctx context.Context) {
+	var claiming sync.WaitGroup
+	claiming.Go(func() { m.claimer.run(ctx) })
+	m.recorder.run(ctx)
+	claiming.Wait()
+}
 
 // Send claims one invitation, hands it to the mail server and records how that
 // went. An invitation that is out of date, or has to wait, is no error.
@@ -108,7 +116,7 @@ const (
 func (m *Mailer) claim(ctx context.Context, d storage.DueInvitation) (storage.Outgoing, error) {
 	ctx, cancel := context.WithTimeout(context.WithoutCancel(ctx), claimTimeout)
 	defer cancel()
-	return m.store.ClaimInvitation(ctx, d, m.cfg.Lease, m.cfg.TTL)
+	return m.claimer.claim(ctx, d)
 }
 
 // lasting returns a context that outlives ctx by grace and ends after most at

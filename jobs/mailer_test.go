@@ -307,6 +307,7 @@ func TestSettledTogether(t *testing.T) {
 		}
 	}})
 	o := newOffice(h, post{server: plain(server), size: 8})
+	go o.mailer.Claim(t.Context())
 	i := h.invite(8)
 	var all sync.WaitGroup
 	failed := make(chan error, 8)

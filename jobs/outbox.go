@@ -20,6 +20,7 @@ type outbox struct {
 	bell    *Bell
 	postman *Postman
 	log     *slog.Logger
+	imports *precedence
 	hint    chan struct{} // something may be due
 	window  int           // tasks waiting in Redis at most
 	again   time.Duration // when an invitation whose task got lost comes due again
@@ -27,9 +28,9 @@ type outbox struct {
 	busyUntil time.Time
 }
 
-func newOutbox(store *storage.Store, bell *Bell, postman *Postman, log *slog.Logger, cfg WorkerConfig) *outbox {
+func newOutbox(store *storage.Store, bell *Bell, postman *Postman, imports *precedence, log *slog.Logger, cfg WorkerConfig) *outbox {
 	return &outbox{
-		store: store, bell: bell, postman: postman, log: log,
+		store: store, bell: bell, postman: postman, imports: imports, log: log,
 		hint: make(chan struct{}, 1), window: cfg.Window, again: cfg.Redispatch,
 	}
 }
@@ -62,6 +63,10 @@ func (o *outbox) run(ctx context.Context) {
 // fill tops the window up. Redis is asked first: while it is away nothing is
 // taken out of the database.
 func (o *outbox) fill(ctx context.Context) error {
+	if o.imports.mailWaits(time.Now()) {
+		o.busy(0)
+		return nil
+	}
 	ctx, cancel := context.WithTimeout(ctx, 10*time.Second)
 	defer cancel()
 	backlog, err := o.bell.mailBacklog(ctx)

@@ -48,6 +48,11 @@ func (c *WorkerConfig) fill() {
 // the sender of a small file waits for.
 const checkEvery = 20 * time.Millisecond
 
+// sendersEach is how many invitations are in hand for each connection to the mail
+// server: while one is being sent others are claimed and recorded, many with one
+// commit.
+const sendersEach = 8
+
 // Worker runs imports, sends invitations and keeps house. Any number may run
 // side by side.
 type Worker struct {
@@ -57,6 +62,7 @@ type Worker struct {
 	bell     *Bell
 	importer *Importer
 	mailer   *Mailer
+	imports  *precedence
 	outbox   *outbox
 	sweeper  *sweeper
 	under    sync.WaitGroup // handlers under way
@@ -65,9 +71,10 @@ type Worker struct {
 // NewWorker makes a Worker.
 func NewWorker(store *storage.Store, bell *Bell, importer *Importer, mailer *Mailer, log *slog.Logger, meter *Metrics, cfg WorkerConfig) *Worker {
 	cfg.fill()
+	imports := new(precedence)
 	return &Worker{
 		cfg: cfg, log: log, meter: meter, bell: bell, importer: importer, mailer: mailer,
-		outbox: newOutbox(store, bell, mailer.postman, log, cfg),
+		outbox: newOutbox(store, bell, mailer.postman, imports, log, cfg),
 		sweeper: &sweeper{
 			store: store, bell: bell, log: log, meter: meter,
 			every: cfg.Sweep, overdue: cfg.Overdue, purges: cfg.Purge, retention: cfg.Retention,
@@ -79,7 +86,7 @@ func NewWorker(store *storage.Store, bell *Bell, importer *Importer, mailer *Mai
 // mails under way are finished, imports are handed back for others to take.
 func (w *Worker) Run(ctx context.Context) error {
 	imports := w.server(QueueImports, w.cfg.Imports)
-	mails := w.server(QueueMail, w.cfg.Connections)
+	mails := w.server(QueueMail, w.cfg.Connections*sendersEach)
 	recording, stopRecording := context.WithCancel(context.WithoutCancel(ctx))
 	defer stopRecording()
 	var background, recorder sync.WaitGroup
@@ -160,7 +167,7 @@ func (w *Worker) handler(stop context.Context, kind string, do func(context.Cont
 }
 
 func (w *Worker) runImport(ctx context.Context, p payload) error {
-	rest, err := w.importer.Run(ctx, p.ID)
+	rest, err := w.workOn(ctx, p)
 	if rest.Invited {
 		w.outbox.wake()
 	}
@@ -174,6 +181,12 @@ func (w *Worker) runImport(ctx context.Context, p payload) error {
 	ring, cancel := context.WithTimeout(context.WithoutCancel(ctx), 2*time.Second)
 	defer cancel()
 	return errors.Join(err, w.bell.RingImport(ring, p.ID, rest.Dispatch))
+}
+
+func (w *Worker) workOn(ctx context.Context, p payload) (rest Rest, err error) {
+	w.imports.begin(time.Now())
+	defer func() { w.imports.end(time.Now(), rest.More) }()
+	return w.importer.Run(ctx, p.ID)
 }
 
 func (w *Worker) sendInvitation(ctx context.Context, p payload) error {

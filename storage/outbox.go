@@ -1,8 +1,8 @@
 package storage
 
 import (
+	"bytes"
 	"context"
-	"database/sql"
 	"errors"
 	"slices"
 	"strings"
@@ -113,41 +113,94 @@ type Outgoing struct {
 	SettingsAt *time.Time `db:"settings_at"`
 }
 
-// ClaimInvitation takes one invitation for sending, for lease, and starts its
-// time of life, ttl, anew. [ErrNotClaimable] if the task is out of date or
-// another worker is sending it; [ErrMailPaused] if it has to wait.
-func (s *Store) ClaimInvitation(ctx context.Context, d DueInvitation, lease, ttl time.Duration) (_ Outgoing, err error) {
-	defer translate(&err, "claim invitation of user %s", d.UserID)
-	var o Outgoing
-	err = s.db.GetContext(ctx, &o, `
+// Claimed is what became of the claim of one invitation.
+type Claimed struct {
+	Outgoing
+	Err error // ErrNotClaimable, ErrMailPaused or nil
+}
+
+// ClaimInvitation takes one invitation for sending; see [Store.ClaimInvitations].
+func (s *Store) ClaimInvitation(ctx context.Context, d DueInvitation, lease, ttl time.Duration) (Outgoing, error) {
+	claimed, err := s.ClaimInvitations(ctx, []DueInvitation{d}, lease, ttl)
+	if err != nil {
+		return Outgoing{}, err
+	}
+	return claimed[0].Outgoing, claimed[0].Err
+}
+
+// ClaimInvitations takes invitations for sending, for lease, and starts their
+// time of life, ttl, anew. It tells of each, in the order asked for:
+// [ErrNotClaimable] if the task is out of date or somebody is sending it;
+// [ErrMailPaused] if it has to wait.
+func (s *Store) ClaimInvitations(ctx context.Context, due []DueInvitation, lease, ttl time.Duration) (claimed []Claimed, err error) {
+	defer translate(&err, "claim %d invitations", len(due))
+	// In one order everywhere, so that two who claim wait instead of deadlocking.
+	sorted := slices.SortedFunc(slices.Values(due), func(a, b DueInvitation) int {
+		return bytes.Compare(a.UserID[:], b.UserID[:])
+	})
+	var taken []Outgoing
+	var waiting []DueInvitation
+	err = s.transact(ctx, func(tx *sqlx.Tx) (err error) {
+		if taken, err = takeInvitations(ctx, tx, sorted, lease, ttl); err != nil || len(taken) == len(due) {
+			return err
+		}
+		waiting, err = putBackPaused(ctx, tx, sorted)
+		return err
+	})
+	if err != nil {
+		return nil, err
+	}
+	// What was asked for twice at once is told to one of the two.
+	outgoing, paused := map[DueInvitation]Outgoing{}, map[DueInvitation]bool{}
+	for _, o := range taken {
+		outgoing[DueInvitation{o.UserID, o.Dispatch}] = o
+	}
+	for _, d := range waiting {
+		paused[d] = true
+	}
+	for _, d := range due {
+		c := Claimed{Err: ErrNotClaimable}
+		if o, ok := outgoing[d]; ok {
+			c = Claimed{Outgoing: o}
+			delete(outgoing, d)
+		} else if paused[d] {
+			c.Err = ErrMailPaused
+		}
+		claimed = append(claimed, c)
+	}
+	return claimed, nil
+}
+
+func dueUser(d *DueInvitation) uuid.UUID { return d.UserID }
+func dueDispatch(d *DueInvitation) int64 { return int64(d.Dispatch) }
+
+func takeInvitations(ctx context.Context, tx *sqlx.Tx, due []DueInvitation, lease, ttl time.Duration) (taken []Outgoing, err error) {
+	err = tx.SelectContext(ctx, &taken, `
 		UPDATE invitations i
 		   SET claimed_until = now() + make_interval(secs => $3), due_at = now() + make_interval(secs => $3),
 		       attempts = attempts + 1, expires_at = now() + make_interval(secs => $4)
-		  FROM users u
-		 WHERE i.user_id = $1 AND i.dispatch = $2 AND i.status = 'pending' AND u.id = i.user_id
+		  FROM unnest($1::uuid[], $2::bigint[]) AS d (user_id, dispatch), users u
+		 WHERE i.user_id = d.user_id AND i.dispatch = d.dispatch AND i.status = 'pending' AND u.id = i.user_id
 		   AND (i.claimed_until IS NULL OR i.claimed_until <= now())
 		   AND NOT EXISTS (SELECT FROM mail_state WHERE paused_until > now())
 		RETURNING i.user_id, i.dispatch, i.generation, i.expires_at, i.attempts, i.unknowns, u.email, u.name,
 		          (SELECT updated_at FROM settings WHERE name = $5) AS settings_at`,
-		d.UserID, d.Dispatch, seconds(lease), seconds(ttl), emailSettings)
-	if !errors.Is(err, sql.ErrNoRows) {
-		return o, err
-	}
-	// Due at once, since the pause alone holds it back: it may end early.
-	// Not while a worker is sending it: with another number its outcome would
-	// count for nothing, and the mail go out once more after the pause.
-	r, err := s.db.ExecContext(ctx, `
-		UPDATE invitations SET dispatch = dispatch + 1, due_at = now()
-		  FROM mail_state
-		 WHERE user_id = $1 AND dispatch = $2 AND status = 'pending' AND paused_until > now()
-		   AND (claimed_until IS NULL OR claimed_until <= now())`, d.UserID, d.Dispatch)
-	if err != nil {
-		return o, err
-	}
-	if n, _ := r.RowsAffected(); n == 1 {
-		return o, ErrMailPaused
-	}
-	return o, ErrNotClaimable
+		uuids(due, dueUser), bigints(due, dueDispatch), seconds(lease), seconds(ttl), emailSettings)
+	return taken, err
+}
+
+// putBackPaused gives back those that only a pause keeps from being sent: due at
+// once, since the pause alone holds them back and may end early. Not while a
+// worker is sending one: with another number its outcome would count for nothing,
+// and the mail go out once more after the pause.
+func putBackPaused(ctx context.Context, tx *sqlx.Tx, due []DueInvitation) (waiting []DueInvitation, err error) {
+	err = tx.SelectContext(ctx, &waiting, `
+		UPDATE invitations i SET dispatch = i.dispatch + 1, due_at = now()
+		  FROM unnest($1::uuid[], $2::bigint[]) AS d (user_id, dispatch), mail_state
+		 WHERE i.user_id = d.user_id AND i.dispatch = d.dispatch AND i.status = 'pending' AND paused_until > now()
+		   AND (i.claimed_until IS NULL OR i.claimed_until <= now())
+		RETURNING i.user_id, i.dispatch - 1 AS dispatch`, uuids(due, dueUser), bigints(due, dueDispatch))
+	return waiting, err
 }
 
 // Outcome is how an attempt to send ended.

@@ -1,0 +1,40 @@
+package jobs
+
+import (
+	"testing"
+	"time"
+)
+
+func TestPrecedence(t *testing.T) {
+	t.Parallel()
+	var p precedence
+	now := time.Now()
+	wait := func(when string, want bool) {
+		t.Helper()
+		if got := p.mailWaits(now); got != want {
+			t.Errorf("%s: mail waits is %v, want %v", when, got, want)
+		}
+	}
+	wait("with nothing to do", false)
+	p.begin(now)
+	wait("during an import", true)
+	now = now.Add(2 * time.Second)
+	p.end(now, true)
+	wait("when it was handed back", true)
+	now = now.Add(handOver / 2)
+	p.begin(now)
+	p.begin(now)
+	p.end(now, false)
+	wait("when one of two has ended", true)
+	now = now.Add(headStart - 3*time.Second)
+	wait("before the head start is over", true)
+	now = now.Add(time.Second)
+	wait("after it", false)
+	p.end(now, true)
+	now = now.Add(handOver)
+	wait("when nobody took it up again", false)
+	p.begin(now)
+	wait("when imports come again after a break", true)
+	p.end(now, false)
+	wait("when the last one has ended", false)
+}
