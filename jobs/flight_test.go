@@ -2,6 +2,7 @@ package jobs_test
 
 import (
 	"context"
+	"database/sql"
 	"fmt"
 	"strings"
 	"testing"
@@ -11,6 +12,7 @@ import (
 	"github.com/prometheus/client_golang/prometheus"
 	"go.uber.org/goleak"
 
+	"rollcall/internal/pgtest"
 	"rollcall/jobs"
 	"rollcall/roster"
 )
@@ -20,7 +22,7 @@ import (
 // while there is a row in faults.
 const gates = `
 CREATE TABLE faults (message text);
-CREATE FUNCTION gate() RETURNS trigger LANGUAGE plpgsql AS $$
+CREATE FUNCTION gate() RETURNS trigger LANGUAGE plpgsql SECURITY DEFINER AS $$
 BEGIN
     IF NEW.name LIKE 'hold%' THEN
         PERFORM pg_advisory_xact_lock_shared(split_part(NEW.name, ' ', 2)::bigint);
@@ -33,21 +35,28 @@ END $$;
 CREATE TRIGGER gate BEFORE INSERT ON users FOR EACH ROW WHEN (NEW.name ~ '^hold|fail$') EXECUTE FUNCTION gate();
 `
 
-// airfield is a house with gates, and a registry to read the metrics from.
+// airfield is a house with gates, what its owner sees of it, and a registry to
+// read the metrics from.
 type airfield struct {
 	*house
-	reg *prometheus.Registry
+	owner *sql.DB
+	reg   *prometheus.Registry
 }
 
 func newAirfield(t *testing.T) *airfield {
 	t.Helper()
-	a := &airfield{newHouse(t), prometheus.NewRegistry()}
+	a := &airfield{house: newHouse(t), reg: prometheus.NewRegistry()}
 	a.meter = jobs.NewMetrics(a.reg)
+	var err error
+	if a.owner, err = sql.Open("postgres", pgtest.Owner(t, a.url)); err != nil {
+		t.Fatal(err)
+	}
 	a.exec(gates)
 	// What is running by now belongs to the house or to other tests.
 	before := goleak.IgnoreCurrent()
 	t.Cleanup(func() {
 		a.store.Close()
+		a.owner.Close()
 		goleak.VerifyNone(t, before, goleak.IgnoreTopFunction("database/sql.(*DB).connectionOpener"))
 	})
 	return a
@@ -55,7 +64,7 @@ func newAirfield(t *testing.T) *airfield {
 
 func (a *airfield) exec(sql string, args ...any) {
 	a.Helper()
-	if _, err := a.store.DB().ExecContext(context.Background(), sql, args...); err != nil {
+	if _, err := a.owner.ExecContext(context.Background(), sql, args...); err != nil {
 		a.Fatal(err)
 	}
 }
@@ -63,7 +72,7 @@ func (a *airfield) exec(sql string, args ...any) {
 // shut shuts a gate until the returned function opens it.
 func (a *airfield) shut(gate int) (open func()) {
 	a.Helper()
-	tx, err := a.store.DB().Begin()
+	tx, err := a.owner.Begin()
 	if err == nil {
 		_, err = tx.Exec(`SELECT pg_advisory_xact_lock($1)`, gate)
 	}
@@ -78,7 +87,7 @@ func (a *airfield) await(question string, args ...any) {
 	a.Helper()
 	for deadline := time.Now().Add(20 * time.Second); ; time.Sleep(2 * time.Millisecond) {
 		var yes bool
-		if err := a.store.DB().QueryRow(question, args...).Scan(&yes); err != nil {
+		if err := a.owner.QueryRow(question, args...).Scan(&yes); err != nil {
 			a.Fatal(err)
 		}
 		if yes {

@@ -73,7 +73,7 @@ func NewWorker(store *storage.Store, bell *Bell, importer *Importer, mailer *Mai
 	cfg.fill()
 	imports := new(precedence)
 	return &Worker{
-		cfg: cfg, log: log, meter: meter, bell: bell, importer: importer, mailer: mailer,
+		cfg: cfg, log: log, meter: meter, bell: bell, importer: importer, mailer: mailer, imports: imports,
 		outbox: newOutbox(store, bell, mailer.postman, imports, log, cfg),
 		sweeper: &sweeper{
 			store: store, bell: bell, log: log, meter: meter,
