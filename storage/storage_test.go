@@ -10,6 +10,7 @@ import (
 	"time"
 
 	"github.com/google/uuid"
+	"go.uber.org/goleak"
 
 	"rollcall/internal/pgtest"
 	"rollcall/roster"
@@ -23,7 +24,7 @@ func TestMain(m *testing.M) {
 	flag.Set("rapid.checks", "8")
 	flag.Set("rapid.steps", "40")
 	flag.Set("rapid.nofailfile", "true") // the seed it prints will do
-	pgtest.Main(m)
+	goleak.VerifyTestMain(pgtest.Around(m))
 }
 
 // house is a database of its own.
