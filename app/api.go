@@ -172,7 +172,7 @@ func newHandler(ctx context.Context, cfg config.Config, store *storage.Store, wa
 		Reports: reports, Bell: bell, Log: log,
 		Brand: cfg.Brand, PublicURL: cfg.PublicURL, InvitationTTL: cfg.InvitationTTL, MaxUploadBytes: cfg.MaxUploadBytes,
 		Stopping: ctx.Done(),
-		Sealer:   sealer, Mail: web.MailDefaults{Server: server, From: cfg.MailFrom, Within: within},
+		Sealer:   sealer, Persons: privacy.New(store, signer), Mail: web.MailDefaults{Server: server, From: cfg.MailFrom, Within: within},
 	}
 	if extras.Mailbox != nil {
 		pages.Mailbox = extras.Mailbox

@@ -57,6 +57,7 @@ var auditWords = map[string]string{
 	"import.create": "uploaded an import", "import.confirm": "confirmed an import", "import.cancel": "canceled an import",
 	"import.resend": "sent the invitations of an import again", "import.undo": "undid an import",
 	"invitation.accept": "accepted the invitation", "invitation.resend": "sent an invitation again", "invitation.revoke": "withdrew an invitation",
+	"user.erase": "erased a person", "user.dossier": "exported what is kept about a user",
 	"password.reset": "set a new password", "session.create": "signed in",
 	"settings.email": "changed the e-mail settings", "settings.email.clear": "went back to the e-mail settings of the environment",
 	"token.create": "made an API token", "token.revoke": "revoked an API token",

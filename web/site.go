@@ -13,6 +13,7 @@ import (
 
 	"rollcall/auth"
 	"rollcall/httpapi/upload"
+	"rollcall/privacy"
 	"rollcall/report"
 	"rollcall/storage"
 )
@@ -29,6 +30,11 @@ type reports interface {
 	Rows(ctx context.Context, id uuid.UUID, after int64, limit int, onlyErrors bool) (rows []report.Row, next int64, err error)
 }
 
+// persons erases single persons.
+type persons interface {
+	Erase(ctx context.Context, p storage.Person, by storage.Entry) (privacy.Erasure, error)
+}
+
 // largeUploads is how many files of more than a MiB may arrive from browsers at
 // once; what programs send is counted apart.
 const largeUploads = 4
@@ -42,6 +48,7 @@ type Deps struct {
 	Reports reports
 	Bell    bell
 	Sealer  sealer
+	Persons persons
 	Mail    MailDefaults
 	Mailbox mailbox // nil: there are no pages under /dev/mail
 	Log     *slog.Logger

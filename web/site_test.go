@@ -26,6 +26,7 @@ import (
 	"rollcall/devstack"
 	"rollcall/internal/pgtest"
 	"rollcall/jobs"
+	"rollcall/privacy"
 	"rollcall/report"
 	"rollcall/roster"
 	"rollcall/storage"
@@ -92,6 +93,7 @@ func newHouse(t *testing.T, options ...option) *house {
 		Store: store, Watcher: watcher, Signer: signer, Hasher: h.hasher, Reports: report.New(store), Bell: h.worker, Log: log,
 		Brand: "SecureAI", PublicURL: server.URL, InvitationTTL: 72 * time.Hour, MaxUploadBytes: maxUpload,
 	}
+	d.Persons = privacy.New(store, signer)
 	d.Sealer, d.Mail.From = sealer, "no-reply@example.com"
 	for _, o := range options {
 		o(&d)

@@ -173,6 +173,25 @@ func TestUserChangesOfMany(t *testing.T) {
 	b.get("/admin/users?role=admin").says(".head .sub", "19 users match")
 }
 
+// TestUserIsErased asks first, and leaves nobody behind.
+func TestUserIsErased(t *testing.T) {
+	t.Parallel()
+	b := newHouse(t).admin()
+	b.addUser("zoe@example.com", "Zoe", roster.RoleUser, "")
+	zoe, me := b.id("zoe@example.com").String(), b.id(adminEmail).String()
+	b.get("/admin/users/change?action=erase&user="+zoe).want(http.StatusOK).says("h1", "Erase?")
+	b.post("/admin/users/change", "action", "erase", "user", me, "user", zoe).want(http.StatusBadRequest) // one at a time
+	b.post("/admin/users/change", "action", "erase", "user", me).want(http.StatusConflict).
+		says("[role=alert] li", "Ada Admin: This is the last active administrator: nobody could manage users any more. Make somebody else administrator first.")
+	busy := b.upload("a.csv", "email,name\nzoe@example.com,Zoe\n", "dry_run", "true").want(http.StatusSeeOther).header.Get("Location")
+	b.post("/admin/users/change", "action", "erase", "user", zoe).want(http.StatusConflict).
+		says("[role=alert] li", "Zoe: An import that has not ended names this person and would bring them back. Wait for it, or cancel it.")
+	b.post(busy + "/cancel").want(http.StatusSeeOther)
+	b.follow(b.post("/admin/users/change", "action", "erase", "user", zoe)).says(".toast", "1 user: erased.")
+	b.get("/admin/users?q=zoe").says("tbody .main-cell", "")
+	b.get("/admin/audit?target=" + zoe).want(http.StatusOK)
+}
+
 // TestLastAdminStays makes sure that nobody locks everyone out.
 func TestLastAdminStays(t *testing.T) {
 	t.Parallel()

@@ -7,10 +7,12 @@ import (
 	"net/http"
 	"net/url"
 	"slices"
+	"time"
 
 	"github.com/gin-gonic/gin"
 	"github.com/google/uuid"
 
+	"rollcall/privacy"
 	"rollcall/roster"
 	"rollcall/storage"
 )
@@ -23,9 +25,10 @@ type userAction struct {
 	Done    string // what has happened, after "1 user" or "2 users"
 	Reverse string // name of the action that takes it back, "" if none does
 	Danger  bool
+	Single  bool // to one user at a time
 
 	fits func(*roster.User) bool // whether there is anything to do
-	do   func(*storage.Store, context.Context, uuid.UUID, storage.Entry) error
+	do   func(*Site, context.Context, uuid.UUID, storage.Entry) error
 }
 
 // userActions are all there are, in the order they are offered.
@@ -34,16 +37,16 @@ var userActions = []userAction{
 		Name: "resend", Label: "Send the invitation again", Done: "invited again: the mail is on its way",
 		Ask:  "Each gets a mail with a fresh link to set a password. Links sent before stop working.",
 		fits: func(u *roster.User) bool { return u.Status == roster.Invited },
-		do: func(s *storage.Store, ctx context.Context, id uuid.UUID, by storage.Entry) error {
-			return s.ResendInvitation(ctx, id, by)
+		do: func(s *Site, ctx context.Context, id uuid.UUID, by storage.Entry) error {
+			return s.Store.ResendInvitation(ctx, id, by)
 		},
 	},
 	{
 		Name: "revoke", Label: "Withdraw the invitation", Done: "no longer invited: the link is dead", Reverse: "resend", Danger: true,
 		Ask:  "The link in their mail stops working. The users stay, and can be invited again.",
 		fits: openInvitation,
-		do: func(s *storage.Store, ctx context.Context, id uuid.UUID, by storage.Entry) error {
-			return s.RevokeInvitation(ctx, id, by)
+		do: func(s *Site, ctx context.Context, id uuid.UUID, by storage.Entry) error {
+			return s.Store.RevokeInvitation(ctx, id, by)
 		},
 	},
 	{
@@ -70,11 +73,33 @@ var userActions = []userAction{
 		fits: func(u *roster.User) bool { return u.Status == roster.Disabled },
 		do:   changing(storage.UserChange{Disabled: new(false)}),
 	},
+	{
+		Name: "erase", Label: "Erase", Done: "erased", Danger: true, Single: true,
+		Ask:  "Everything that is kept about this person is removed for good, and the kept files of imports that name the address with it. What they did stays on record under a keyed hash. It cannot be taken back.",
+		fits: func(*roster.User) bool { return true },
+		do:   (*Site).erase,
+	},
 }
 
-func changing(change storage.UserChange) func(*storage.Store, context.Context, uuid.UUID, storage.Entry) error {
-	return func(s *storage.Store, ctx context.Context, id uuid.UUID, by storage.Entry) error {
-		_, err := s.ChangeUser(ctx, id, change, by)
+// erasing is how long the files of imports may be searched for a person, below
+// the time a server gives an answer.
+const erasing = 90 * time.Second
+
+// erase removes a person and all that is kept about them.
+func (s *Site) erase(ctx context.Context, id uuid.UUID, by storage.Entry) error {
+	ctx, cancel := context.WithTimeout(context.WithoutCancel(ctx), erasing)
+	defer cancel()
+	p, err := s.Store.Person(ctx, id)
+	if err != nil {
+		return err
+	}
+	_, err = s.Persons.Erase(ctx, p, by)
+	return err
+}
+
+func changing(change storage.UserChange) func(*Site, context.Context, uuid.UUID, storage.Entry) error {
+	return func(s *Site, ctx context.Context, id uuid.UUID, by storage.Entry) error {
+		_, err := s.Store.ChangeUser(ctx, id, change, by)
 		return err
 	}
 }
@@ -119,7 +144,9 @@ func (v changeView) frame() frame {
 
 // Offers are the actions that fit any of the users.
 func (v changeView) Offers() []userAction {
-	return slices.DeleteFunc(slices.Clone(userActions), func(a userAction) bool { return !slices.ContainsFunc(v.Users, a.fits) })
+	return slices.DeleteFunc(slices.Clone(userActions), func(a userAction) bool {
+		return a.Single && len(v.Users) > 1 || !slices.ContainsFunc(v.Users, a.fits)
+	})
 }
 
 // Path is the page that asks whether to do an action.
@@ -214,9 +241,12 @@ func (s *Site) changeUsers(c *gin.Context, admin *roster.User) error {
 	if err != nil {
 		return err
 	}
+	if action.Single && len(users) > 1 {
+		return errBadForm
+	}
 	done := []string{"did", action.Name}
 	for _, u := range users {
-		err := action.do(s.Store, ctx, u.ID, entry(c, admin))
+		err := action.do(s, ctx, u.ID, entry(c, admin))
 		text, refused := refusalText(err)
 		switch {
 		case refused:
@@ -238,6 +268,9 @@ func (s *Site) changeUsers(c *gin.Context, admin *roster.User) error {
 // refusalText is why a user could not be changed, if err is a decision and not
 // a fault.
 func refusalText(err error) (text string, refused bool) {
+	if _, busy := errors.AsType[*privacy.BusyError](err); busy {
+		return "An import that has not ended names this person and would bring them back. Wait for it, or cancel it.", true
+	}
 	switch {
 	case errors.Is(err, storage.ErrLastAdmin):
 		return "This is the last active administrator: nobody could manage users any more. Make somebody else administrator first.", true
