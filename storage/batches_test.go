@@ -268,3 +268,40 @@ func TestImportProgress(t *testing.T) {
 		t.Errorf("after a batch that failed: %d, claim at %+v", got, c.At)
 	}
 }
+
+// TestLookUpsReadNoWholeTable: what a batch asks about its rows costs the same
+// however many users there are.
+func TestLookUpsReadNoWholeTable(t *testing.T) {
+	t.Parallel()
+	h := newHouse(t)
+	h.DB().SetMaxOpenConns(1) // one connection counts what it reads
+	if one[int](h, `SELECT current_setting('server_version_num')::int`) < 150000 {
+		t.Skip("PostgreSQL 14 cannot be asked to tell at once")
+	}
+	h.exec(`INSERT INTO users (id, email, email_key, name)
+		SELECT gen_random_uuid(), k, k, 'Somebody' FROM (SELECT 'p' || n || '@example.com' AS k FROM generate_series(1, 20000) n) AS k`)
+	claim := h.importing(roster.Options{OnDuplicate: roster.UpdateDuplicates}, 2000)
+	var keys []string
+	var people []storage.Newcomer
+	for n := range 2000 {
+		people = append(people, newcomer(int64(n+2), fmt.Sprint("p", n+1)))
+		keys = append(keys, people[n].EmailKey)
+	}
+	reads := func() int {
+		h.exec(`SELECT pg_stat_force_next_flush()`)
+		return one[int](h, `SELECT seq_tup_read FROM pg_stat_user_tables WHERE relname = 'users'`)
+	}
+	before := reads()
+	taken, err := h.TakenKeys(h.ctx, keys)
+	h.must(err)
+	found, err := h.UserIDs(h.ctx, keys)
+	h.must(err)
+	a, err := h.ApplyBatch(h.ctx, claim, storage.Batch{To: at(2002), Rows: 2000, Newcomers: people, Last: true})
+	h.must(err)
+	if len(taken) != 2000 || len(found) != 2000 || a.Updated != 2000 {
+		t.Fatalf("%d taken, %d found, %+v", len(taken), len(found), a)
+	}
+	if read := reads() - before; read > 0 {
+		t.Errorf("%d rows were read from end to end", read)
+	}
+}
