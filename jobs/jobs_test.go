@@ -32,6 +32,8 @@ type house struct {
 	url   string
 	store *storage.Store
 	meter *jobs.Metrics
+	// counted is where meter counts.
+	counted *prometheus.Registry
 }
 
 func newHouse(t *testing.T) *house {
@@ -42,7 +44,8 @@ func newHouse(t *testing.T) *house {
 		t.Fatal(err)
 	}
 	t.Cleanup(func() { store.Close() })
-	return &house{t, url, store, jobs.NewMetrics(prometheus.NewRegistry())}
+	counted := prometheus.NewRegistry()
+	return &house{t, url, store, jobs.NewMetrics(counted), counted}
 }
 
 func (h *house) importer(cfg jobs.ImporterConfig) *jobs.Importer {

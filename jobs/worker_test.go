@@ -80,12 +80,18 @@ func (q *queue) nothingKept() {
 // returns when it has drained.
 func (o *office) work(q *queue, cfg jobs.WorkerConfig) (stop func()) {
 	o.Helper()
+	return o.workBy(q, cfg, jobs.ImporterConfig{})
+}
+
+// workBy is work with an importer that is told how.
+func (o *office) workBy(q *queue, cfg jobs.WorkerConfig, how jobs.ImporterConfig) (stop func()) {
+	o.Helper()
 	cfg.Redis = q.option
 	if cfg.Retention == 0 {
 		cfg.Retention = time.Hour
 	}
 	bell := jobs.NewBell(q.option)
-	w := jobs.NewWorker(o.store, bell, o.importer(jobs.ImporterConfig{}), o.mailer, quiet(), o.meter, cfg)
+	w := jobs.NewWorker(o.store, bell, o.importer(how), o.mailer, quiet(), o.meter, cfg)
 	ctx, cancel := context.WithCancel(context.Background())
 	done := make(chan error, 1)
 	go func() { done <- w.Run(ctx) }()

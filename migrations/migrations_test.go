@@ -12,11 +12,13 @@ import (
 
 	_ "github.com/lib/pq" // database/sql driver "postgres"
 
+	"go.uber.org/goleak"
+
 	"rollcall/internal/pgtest"
 	"rollcall/migrations"
 )
 
-func TestMain(m *testing.M) { pgtest.Main(m) }
+func TestMain(m *testing.M) { goleak.VerifyTestMain(pgtest.Around(m)) }
 
 func connect(t *testing.T, url string) *sql.DB {
 	t.Helper()

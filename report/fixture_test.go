@@ -9,6 +9,7 @@ import (
 	"time"
 
 	"github.com/google/uuid"
+	"go.uber.org/goleak"
 
 	"rollcall/intake"
 	"rollcall/internal/pgtest"
@@ -18,7 +19,7 @@ import (
 	"rollcall/tabular"
 )
 
-func TestMain(m *testing.M) { pgtest.Main(m) }
+func TestMain(m *testing.M) { goleak.VerifyTestMain(pgtest.Around(m)) }
 
 // office is a database of its own and the reports on it.
 type office struct {
