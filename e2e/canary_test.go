@@ -4,6 +4,7 @@ import (
 	"bytes"
 	"encoding/base64"
 	"encoding/hex"
+	"fmt"
 	"io"
 	"net"
 	"net/http"
@@ -19,6 +20,7 @@ import (
 	"time"
 
 	"rollcall/devstack"
+	"rollcall/internal/otlptest"
 	"rollcall/internal/redistest"
 	"rollcall/internal/smtptest"
 )
@@ -44,16 +46,18 @@ const canaryFile = "email,name,department,Notes\n" +
 
 // TestCanaries sends an address, a name, a cell, passwords, tokens, links and
 // the secrets of a mail server and a webhook through everything there is, with
-// faults on the way. None is in a log, in anything that was sent to Redis or in
-// the metrics; and no secret is in a dump of the database, in a page or in an
+// faults on the way. None is in a log, in anything that was sent to Redis, in the
+// metrics or in the traces; and no secret is in a dump of the database, in a page or in an
 // answer.
 func TestCanaries(t *testing.T) {
 	t.Parallel()
 	redis := redistest.Start(t)
 	monitor := watchRedis(t, redis.URL())
+	traces := otlptest.Start(t)
 	apiMetrics, workerMetrics := freeAddress(t), freeAddress(t)
 	h := newHouse(t, redis.URL(), "ROLLCALL_WEBHOOK_ALLOW_PRIVATE=127.0.0.0/8", "ROLLCALL_LOG_LEVEL=debug",
-		"SMTP_URL=smtp://canary:"+canaryEnvSMTP+"@localhost:1?tls=none", "ROLLCALL_METRICS_LISTEN="+apiMetrics)
+		"SMTP_URL=smtp://canary:"+canaryEnvSMTP+"@localhost:1?tls=none", "ROLLCALL_METRICS_LISTEN="+apiMetrics,
+		"OTEL_EXPORTER_OTLP_ENDPOINT="+traces.URL, "OTEL_BSP_SCHEDULE_DELAY=100")
 	api := h.startAPI()
 	h.env = append(h.env, "ROLLCALL_METRICS_LISTEN="+workerMetrics)
 	worker := h.startWorker()
@@ -68,7 +72,15 @@ func TestCanaries(t *testing.T) {
 	if !strings.Contains(metrics, "rollcall_") {
 		t.Fatal("no metrics")
 	}
+	for end := time.Now().Add(10 * time.Second); len(traces.Spans()) < 20 && time.Now().Before(end); {
+		time.Sleep(50 * time.Millisecond)
+	}
+	spans := fmt.Sprintf("%+v", traces.Spans())
+	if len(traces.Spans()) < 20 {
+		t.Fatalf("only %d spans", len(traces.Spans()))
+	}
 	for _, all := range []canaries{people, secrets} {
+		all.absent(t, "the traces", spans)
 		all.absent(t, "the logs", logs)
 		all.absent(t, "Redis", monitor.String())
 		all.absent(t, "the metrics", metrics)
