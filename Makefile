@@ -72,7 +72,7 @@ fuzz: ## each fuzz target for FUZZTIME=25s, some ten minutes in all
 		done; \
 	done
 
-chaos: ## the fault experiments in full size, some 20 minutes; RUN=regexp for some of them
+chaos: ## the fault experiments in full size; RUN=regexp for some of them
 	$(TESTENV) ROLLCALL_CHAOS=full $(GO) test -v -count 1 -timeout 60m -run '$(RUN)' ./chaos
 
 # What /healthz calls this build: the tag or commit, where git can tell.

@@ -74,7 +74,7 @@ func TestClocks(t *testing.T) {
 	skewed := buildSkewed(t)
 	const ttl = time.Hour
 	h := newHouse(t, site{Env: []string{"ROLLCALL_INVITATION_TTL=" + ttl.String()}})
-	l := newLoad("clock", 4, 25_000)
+	l := newLoad("clock", 4, 5_000)
 	calm := undisturbed(h, l)
 	watched := l.people[0]
 	h.post.keep(watched)
@@ -121,7 +121,7 @@ func TestClocks(t *testing.T) {
 			}
 		}
 	}
-	h.figures("clocks off by", clocks, "rows", 100_000, "claims lost", 0, "all done after", took,
+	h.figures("clocks off by", clocks, "rows", 20_000, "claims lost", 0, "all done after", took,
 		"life of a link off by at most, in seconds", off, "mails", d.Mails, "duplicates", d.Duplicates)
 }
 

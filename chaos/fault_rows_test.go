@@ -30,7 +30,7 @@ func TestRowsAtFault(t *testing.T) {
 	}
 	const rows = 1_000
 	// Rows that are good ones without the fault; the header is row 1. In the middle
-	// of a file each takes some thirty deaths to be found, at its top eight.
+	// of a file each takes more deaths to be found than the eight at its top.
 	plan := map[int64]string{2: "importing 2 exit", 3: "checking 3 exit", 4: "importing 4 panic"}
 	if full {
 		plan = map[int64]string{102: "importing 102 exit", 402: "checking 402 exit", 702: "importing 702 panic", 902: "checking 902 panic"}

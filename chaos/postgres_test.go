@@ -27,8 +27,7 @@ type postgres struct {
 	running *devstack.Postgres
 }
 
-// template is the directory of a fresh cluster, made once: to copy it takes a
-// tenth of the time.
+// template is the directory of a fresh cluster, made once: copying is faster.
 var template = sync.OnceValues(func() (dir string, err error) {
 	dir = clusterDir("template")
 	p, err := devstack.StartPostgres(context.Background(), devstack.PostgresConfig{Dir: dir})
