@@ -12,7 +12,6 @@ import (
 	"rollcall/intake"
 	"rollcall/roster"
 	"rollcall/storage"
-	"rollcall/tabular"
 )
 
 // check runs the check pass: every row is judged, nothing but counts, errors and
@@ -72,6 +71,10 @@ func (w *work) fail(ctx context.Context, f roster.Failure) error {
 	w.claim.Import.Status = roster.Failed
 	return nil
 }
+
+// checkBatches is how many times as many rows a batch of the check has as one of
+// the import: it writes next to nothing, so that its commit is what it costs.
+const checkBatches = 4
 
 // checker judges the rows of one file in order.
 type checker struct {
@@ -155,7 +158,7 @@ func (w *work) lookedUp(ctx context.Context, batches iter.Seq2[*judgedBatch, err
 func (w *work) beginCheck(ctx context.Context) (*checker, error) {
 	c := &checker{
 		work: w, seen: intake.NewSeen(), rows: w.claim.Import.Checked,
-		size: newBatchSize(w.cfg.BatchRows, w.claim.Crashes), first: w.claim.Layout.Header == nil,
+		size: newBatchSize(checkBatches*w.cfg.BatchRows, w.claim.Crashes), first: w.claim.Layout.Header == nil,
 		suspect: w.claim.Crashes >= crashesBeforeRefusal, warnings: w.claim.Import.Warnings,
 	}
 	for _, warning := range c.warnings {
@@ -220,8 +223,8 @@ func (c *checker) next() (*judgedBatch, error) {
 		if err != nil {
 			return nil, err
 		}
-		if len(b.verdicts) == 0 {
-			b.Marks = []tabular.Position{row.Start}
+		if len(b.verdicts)%c.cfg.BatchRows == 0 {
+			b.Marks = append(b.Marks, row.Start)
 		}
 		if c.rows++; c.rows > c.cfg.MaxRows {
 			return nil, tooManyRows(c.cfg.MaxRows)
