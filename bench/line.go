@@ -74,6 +74,9 @@ func (g goal) of(ours, theirs float64) float64 {
 	return ours
 }
 
+// compares reports whether the goal needs both sides.
+func (g goal) compares() bool { return g.Kind != "" && g.Kind != atMostUnits }
+
 func (g goal) met(value float64) bool {
 	switch g.Kind {
 	case "":

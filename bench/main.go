@@ -64,6 +64,9 @@ func run(ctx context.Context, args []string, out io.Writer) (err error) {
 			fmt.Fprintf(out, "  failed: %v\n", err)
 		}
 		for _, line := range lines {
+			if len(line.Ours) == 0 || len(line.Theirs) == 0 && line.Wanted.compares() {
+				continue // it failed before there was anything to compare
+			}
 			line.Name = m.name
 			line.judge()
 			report.Lines = append(report.Lines, line)
