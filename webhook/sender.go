@@ -10,7 +10,6 @@ import (
 	"io"
 	"net"
 	"net/http"
-	"net/url"
 	"strconv"
 	"time"
 
@@ -68,9 +67,10 @@ type SenderConfig struct {
 }
 
 // Sender posts messages. It keeps no connections and is safe for concurrent use.
+// It has a transport and no client: nothing in it could follow a redirect.
 type Sender struct {
-	cfg    SenderConfig
-	client *http.Client
+	cfg       SenderConfig
+	transport *http.Transport
 }
 
 // NewSender makes a Sender.
@@ -81,17 +81,14 @@ func NewSender(cfg SenderConfig) *Sender {
 	if cfg.Agent == "" {
 		cfg.Agent = "Rollcall-Webhooks"
 	}
-	return &Sender{cfg: cfg, client: &http.Client{
-		Transport: &http.Transport{
-			Proxy: nil, // a proxy would dial in our place, unchecked
-			// On the way to any other address plain HTTP could be read.
-			DialContext:            egress.Dialer(cfg.Allowed.Named, cfg.Resolver),
-			DialTLSContext:         dialTLS(cfg),
-			DisableKeepAlives:      true, // every delivery is judged anew
-			DisableCompression:     true,
-			MaxResponseHeaderBytes: maxHeader,
-		},
-		CheckRedirect: func(*http.Request, []*http.Request) error { return http.ErrUseLastResponse },
+	return &Sender{cfg: cfg, transport: &http.Transport{
+		Proxy: nil, // a proxy would dial in our place, unchecked
+		// On the way to any other address plain HTTP could be read.
+		DialContext:            egress.Dialer(cfg.Allowed.Named, cfg.Resolver),
+		DialTLSContext:         dialTLS(cfg),
+		DisableKeepAlives:      true, // every delivery is judged anew
+		DisableCompression:     true,
+		MaxResponseHeaderBytes: maxHeader,
 	}}
 }
 
@@ -134,7 +131,7 @@ func (s *Sender) post(ctx context.Context, m Message) Result {
 	if err != nil {
 		return Result{Outcome: Unsent}
 	}
-	res, err := s.client.Do(req)
+	res, err := s.transport.RoundTrip(req)
 	if err != nil {
 		return Result{Outcome: outcomeOf(err)}
 	}
@@ -181,11 +178,11 @@ func judge(status int) Outcome {
 
 func outcomeOf(err error) Outcome {
 	var name *net.DNSError
-	var address *url.Error
+	var connection net.Error
 	switch {
 	case errors.Is(err, egress.ErrAddress):
 		return Barred
-	case errors.Is(err, context.DeadlineExceeded), errors.As(err, &address) && address.Timeout():
+	case errors.Is(err, context.DeadlineExceeded), errors.As(err, &connection) && connection.Timeout():
 		return TimedOut
 	case errors.As(err, &name):
 		return NoName
