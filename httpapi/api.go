@@ -133,7 +133,7 @@ func New(d Deps) (*API, error) {
 		limits:    newLimiters(d.Limits),
 		listeners: make(chan struct{}, d.Events.Listeners),
 	}
-	a.pages = newPages(a.readPage)
+	a.pages = newPages(d.Store.Import, a.viewWithErrors)
 	a.board = newBoard(d.Watcher, a.imports.get, d.Events.Gap)
 	return a, nil
 }

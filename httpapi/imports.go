@@ -56,41 +56,55 @@ func (a *API) changeable(c *gin.Context, by caller) (*roster.Import, error) {
 // from the revision the client has, if If-None-Match tells it; otherwise from
 // the present one, unless nothing is to be expected.
 func (a *API) showImport(c *gin.Context, by caller) error {
-	i, err := a.visible(c, by)
+	id, err := pathID(c)
 	if err != nil {
+		return err
+	}
+	p, err := a.pages.get(c.Request.Context(), id)
+	if err != nil {
+		return err
+	}
+	if err := by.mayRead(p.Import); err != nil {
 		return err
 	}
 	prefer := parsePrefer(c.Request.Header)
 	known := c.Request.Header.Values("If-None-Match")
 	wait := prefer.orElse(0)
 	allowTime(c, wait+ordinary+answering)
-	if from, ok := waitsFrom(known, i); ok && wait > 0 {
+	if from, ok := waitsFrom(known, p.Import); ok && wait > 0 {
 		now, err := a.await(c.Request.Context(), from, wait, anyChange)
 		if err != nil {
 			return err
 		}
-		if now.Revision > i.Revision {
-			i = now
+		if now.Revision > p.Revision {
+			if p, err = a.pages.get(c.Request.Context(), id); err != nil {
+				return err
+			}
 		}
 	}
+	prefer.applied(c.Writer.Header())
+	return a.answerPage(c, p, known)
+}
+
+// answerPage sends an import, unless the client knows it.
+func (a *API) answerPage(c *gin.Context, p page, known []string) error {
 	h := c.Writer.Header()
-	prefer.applied(h)
 	h.Set("Cache-Control", "private, no-cache")
-	if !atRest(i) {
+	if !atRest(p.Import) {
 		h.Set("Retry-After", retryAfter)
 	}
-	if matches(known, etag(i)) {
-		h.Set("ETag", etag(i))
+	if matches(known, etag(p.Import)) {
+		h.Set("ETag", etag(p.Import))
 		c.Status(http.StatusNotModified)
 		c.Writer.WriteHeaderNow()
 		return nil
 	}
-	now, err := a.pages.of(c.Request.Context(), i)
+	p, err := a.pages.filled(c.Request.Context(), p)
 	if err != nil {
 		return err
 	}
-	h.Set("ETag", now.tag)
-	sendEncoded(c, http.StatusOK, "application/json", now.body)
+	h.Set("ETag", etag(p.Import))
+	sendEncoded(c, http.StatusOK, "application/json", p.body)
 	return nil
 }
 

@@ -9,63 +9,116 @@ import (
 	"rollcall/roster"
 )
 
-// page is an import with its first errors, as it is sent.
+// page is an import as it was read for all who ask for it at once. It belongs to
+// all of them and must not be changed.
 type page struct {
-	revision int64
-	rest     bool   // nothing happens to the import by itself
-	tag      string // its ETag
-	body     []byte
+	*roster.Import
+	view importView // with the first errors; only with a body
+	body []byte     // view as it is sent; nil of an import at rest: it is read if it is needed
 }
 
-// maxPages bounds how many are kept, at some 50 kB each.
+// maxPages bounds how many are kept, at some 100 kB each.
 const maxPages = 64
 
-// pages keep the last page of each import that is being worked on, which stands
-// for as long as the import is at that revision: two thousand who ask in a second
-// for one that has changed some twenty times get what was read and encoded twenty
-// times. Of an import at rest nothing is kept: nobody hurries, and what is erased
-// from it must not show.
+// pages read imports for those who poll, and keep the last page of each import
+// that is being worked on. Each read looks at the row, so that nobody gets what
+// is older than the question; what hangs on it, the errors, is read when there
+// can be others, and encoded once a revision. Of an import at rest nothing is
+// kept: nobody hurries, and what is erased from it must not show.
 type pages struct {
-	read *shared[uuid.UUID, page]
+	*shared[uuid.UUID, page]
+	row   func(context.Context, uuid.UUID) (*roster.Import, error)
+	whole func(context.Context, *roster.Import) (importView, error)
+	rest  *shared[uuid.UUID, page] // with their bodies, whatever their state
 
 	mu   sync.Mutex
 	last map[uuid.UUID]page
 }
 
-func newPages(read func(context.Context, uuid.UUID) (page, error)) *pages {
-	return &pages{read: newShared(read), last: map[uuid.UUID]page{}}
+func newPages(row func(context.Context, uuid.UUID) (*roster.Import, error), whole func(context.Context, *roster.Import) (importView, error)) *pages {
+	p := &pages{row: row, whole: whole, last: map[uuid.UUID]page{}}
+	p.shared, p.rest = newShared(p.turn), newShared(p.read)
+	return p
 }
 
-// of returns the page of an import, at the revision it was read at or a later one.
-func (p *pages) of(ctx context.Context, i *roster.Import) (page, error) {
-	if kept, ok := p.kept(i); ok {
+// filled is the page, or a later one, with its body.
+func (p *pages) filled(ctx context.Context, now page) (page, error) {
+	if now.body != nil {
+		return now, nil
+	}
+	return p.rest.get(ctx, now.ID)
+}
+
+// read reads an import and all that is shown of it.
+func (p *pages) read(ctx context.Context, id uuid.UUID) (page, error) {
+	i, err := p.row(ctx, id)
+	if err != nil {
+		return page{}, err
+	}
+	view, err := p.whole(ctx, i)
+	if err != nil {
+		return page{}, err
+	}
+	return pageOf(view), nil
+}
+
+func pageOf(v importView) page { return page{v.of, v, encode(v)} }
+
+// turn reads an import.
+func (p *pages) turn(ctx context.Context, id uuid.UUID) (page, error) {
+	i, err := p.row(ctx, id)
+	if err != nil {
+		return page{}, err
+	}
+	if atRest(i) {
+		p.forget(id)
+		return page{Import: i}, nil
+	}
+	kept, ok := p.kept(id)
+	if ok && kept.Revision == i.Revision {
 		return kept, nil
 	}
-	now, err := p.read.get(ctx, i.ID)
-	if err == nil && !now.rest {
-		p.keep(i.ID, now)
+	view := viewOf(i)
+	if ok && sameErrors(kept, i) {
+		view = view.with(*kept.view.Errors)
+		view.settled = true
+	} else if view, err = p.whole(ctx, i); err != nil {
+		return page{}, err
 	}
-	return now, err
+	now := pageOf(view) // of an import that may have moved on meanwhile
+	if !atRest(now.Import) {
+		p.keep(id, now)
+	}
+	return now, nil
 }
 
-func (p *pages) kept(i *roster.Import) (kept page, ok bool) {
+// sameErrors tells whether the first errors of an import are still those of the
+// page. While it is worked on none is taken away, and the check finds them in
+// the order of the file.
+func sameErrors(kept page, i *roster.Import) bool {
+	if !kept.view.settled {
+		return false
+	}
+	return kept.Counts.Failed == i.Counts.Failed || i.Status == roster.Checking && len(*kept.view.Errors) == shownErrors
+}
+
+func (p *pages) kept(id uuid.UUID) (page, bool) {
 	p.mu.Lock()
 	defer p.mu.Unlock()
-	if atRest(i) {
-		delete(p.last, i.ID)
-		return page{}, false
-	}
-	kept, ok = p.last[i.ID]
-	return kept, ok && kept.revision >= i.Revision
+	kept, ok := p.last[id]
+	return kept, ok
+}
+
+func (p *pages) forget(id uuid.UUID) {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	delete(p.last, id)
 }
 
 func (p *pages) keep(id uuid.UUID, now page) {
 	p.mu.Lock()
 	defer p.mu.Unlock()
-	kept, ok := p.last[id]
-	if ok && kept.revision >= now.revision {
-		return
-	}
+	_, ok := p.last[id]
 	for other := range p.last { // any of them: it is read again when it is asked for
 		if ok || len(p.last) < maxPages {
 			break
@@ -73,17 +126,4 @@ func (p *pages) keep(id uuid.UUID, now page) {
 		delete(p.last, other)
 	}
 	p.last[id] = now
-}
-
-// readPage reads and encodes an import.
-func (a *API) readPage(ctx context.Context, id uuid.UUID) (page, error) {
-	i, err := a.Store.Import(ctx, id)
-	if err != nil {
-		return page{}, err
-	}
-	view, err := a.viewWithErrors(ctx, i)
-	if err != nil {
-		return page{}, err
-	}
-	return page{view.revision, !view.Status.Working(), view.tag, encode(view)}, nil
 }

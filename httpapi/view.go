@@ -23,8 +23,8 @@ type importView struct {
 	// absent in all others: no other answer holds its secret.
 	Webhook *newWebhook `json:"webhook,omitempty"`
 
-	tag      string // the ETag of this body
-	revision int64
+	of      *roster.Import // the import as it is shown
+	settled bool           // Errors are of the same revision
 }
 
 // errorView is a refused row. Email and Value are null once retention has taken
@@ -50,7 +50,7 @@ type alsoView struct {
 
 // viewOf is an import without its errors.
 func viewOf(i *roster.Import) importView {
-	return importView{Import: wire.ImportOf(i), tag: etag(i), revision: i.Revision}
+	return importView{Import: wire.ImportOf(i), of: i}
 }
 
 // settling bounds how often an import is read again because it moved while its
@@ -75,7 +75,9 @@ func (a *API) viewWithErrors(ctx context.Context, i *roster.Import) (importView,
 			}
 		}
 		if now.Revision == i.Revision {
-			return viewWith(i, refusals), nil
+			v := viewWith(i, refusals)
+			v.settled = true
+			return v, nil
 		}
 		i = now
 	}
@@ -85,11 +87,13 @@ func (a *API) viewWithErrors(ctx context.Context, i *roster.Import) (importView,
 
 // viewWith is an import with the first of these errors.
 func viewWith(i *roster.Import, refusals []roster.Refusal) importView {
-	v := viewOf(i)
 	// Never more than are counted: a batch may have come in between.
-	shown := refusals[:min(int64(len(refusals)), shownErrors, i.Counts.Failed)]
-	errors := viewErrors(i, shown)
-	v.Errors, v.ErrorsTruncated = &errors, pointer(int64(len(shown)) < i.Counts.Failed)
+	return viewOf(i).with(viewErrors(i, refusals[:min(int64(len(refusals)), shownErrors, i.Counts.Failed)]))
+}
+
+// with adds the first errors to what is shown.
+func (v importView) with(errors []errorView) importView {
+	v.Errors, v.ErrorsTruncated = &errors, pointer(int64(len(errors)) < v.of.Counts.Failed)
 	return v
 }
 
