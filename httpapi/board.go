@@ -3,6 +3,7 @@ package httpapi
 import (
 	"context"
 	"encoding/json"
+	"math/rand/v2"
 	"sync"
 	"time"
 
@@ -34,7 +35,7 @@ type watcher interface {
 // for one, a single goroutine notices its changes, reads it once for each, and
 // shows all of them the same snapshot: at once when the import has come to rest,
 // otherwise at a pace, because the batches of a large import change it some
-// twenty times a second.
+// twenty times a second, and one waiter after the other.
 type board struct {
 	watcher watcher
 	read    func(context.Context, uuid.UUID) (*roster.Import, error)
@@ -127,6 +128,20 @@ func (s *showing) look() (now *snapshot, turned <-chan struct{}) {
 	return s.now, s.turned
 }
 
+// share is how long it takes to tell all who wait. The lock is held.
+func (s *showing) share() time.Duration { return min(time.Duration(s.crowd)*perWaiter, longestPace) }
+
+// lag is how much later than others a waiter is told: all of them at once would
+// keep everybody else waiting. An import at rest is told without.
+func (s *showing) lag(now *snapshot) time.Duration {
+	if atRest(now.Import) {
+		return 0
+	}
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	return rand.N(max(1, s.share()/2-perWaiter))
+}
+
 // keep notices the changes of an import until the last of those who wait has
 // left.
 func (b *board) keep(s *showing, ended <-chan struct{}) {
@@ -173,7 +188,7 @@ func (s *showing) show(i *roster.Import, gap time.Duration) (again time.Duration
 		}
 	}
 	s.now = &snapshot{Import: i}
-	s.free = time.Now().Add(max(gap, min(time.Duration(s.crowd)*perWaiter, longestPace)))
+	s.free = time.Now().Add(max(gap, s.share()))
 	close(s.turned)
 	s.turned = make(chan struct{})
 	return 0

@@ -95,25 +95,24 @@ func (a *API) tell(c *gin.Context, l *listener, i *roster.Import) error {
 	if err := l.begin(); err != nil {
 		return err
 	}
-	gap := time.NewTimer(0) // running while it is too early for another event
-	defer gap.Stop()
+	due := time.NewTimer(0) // for next; at rest without one
+	defer due.Stop()
+	var early time.Time // until then it is too early for another event
 	for next := (&snapshot{Import: i}); ; {
 		now, turned := s.look()
 		if now != nil && now.Revision > i.Revision {
+			if next == nil || atRest(now.Import) {
+				due.Reset(max(time.Until(early), s.lag(now)))
+			}
 			next, i = now, now.Import
 		}
-		due := gap.C
-		if next == nil {
-			due = nil
-		}
 		select {
-		case <-due:
+		case <-due.C:
 			told, ended, err := l.show(next)
 			if err != nil || ended {
 				return err
 			}
-			next = nil
-			gap.Reset(a.Events.Gap)
+			next, early = nil, time.Now().Add(a.Events.Gap)
 			if told {
 				heartbeat.Reset(a.Events.Heartbeat)
 			}

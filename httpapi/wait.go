@@ -20,16 +20,21 @@ func (a *API) await(ctx context.Context, i *roster.Import, wait time.Duration, d
 	defer leave()
 	over := time.NewTimer(wait)
 	defer over.Stop()
+	var due <-chan time.Time // once done, when to tell
 	for {
 		now, turned := s.look()
 		if now != nil && now.Revision > i.Revision {
 			i = now.Import
-			if done(i) {
+			if lag := s.lag(now); done(i) && lag == 0 {
 				return i, nil
+			} else if done(i) && due == nil {
+				due = time.After(lag)
 			}
 		}
 		select {
 		case <-turned:
+		case <-due:
+			return i, nil
 		case <-over.C:
 			return i, nil
 		case <-a.Stopping:
