@@ -18,6 +18,9 @@ type route struct {
 	slow bool
 	// limit bounds how often the caller may ask. Nil: no bound.
 	limit limit
+	// often: asked for by the second, so that answers like all others are logged
+	// at debug level only. The metrics count them.
+	often bool
 	// need is what it asks of its callers; from package access.
 	need access.Need
 }
@@ -37,7 +40,7 @@ func (a *API) routes() []route {
 		{method: "GET", path: prefix + "/users/import/errors", handle: a.catalogue},
 
 		{method: "GET", path: prefix + "/users/imports", handle: a.listImports},
-		{method: "GET", path: prefix + "/users/imports/:id", handle: a.showImport, slow: true, limit: polls},
+		{method: "GET", path: prefix + "/users/imports/:id", handle: a.showImport, slow: true, limit: polls, often: true},
 		{method: "GET", path: prefix + "/users/imports/:id/events", handle: a.events, slow: true, limit: polls},
 		{method: "GET", path: prefix + "/users/imports/:id/errors", handle: a.listErrors},
 		{method: "GET", path: prefix + "/users/imports/:id/errors.csv", handle: a.errorReport, slow: true},

@@ -186,11 +186,19 @@ func sendEncoded(c *gin.Context, status int, mediaType string, body []byte) {
 // logAccess writes one line a request: never the query, which may hold an
 // address, nor any header.
 func (a *API) logAccess(c *gin.Context, log *slog.Logger, rt route, took time.Duration) {
-	switch c.Writer.Status() {
+	status := c.Writer.Status()
+	level := slog.LevelInfo
+	if rt.often && status < http.StatusBadRequest {
+		level = slog.LevelDebug
+	}
+	if !log.Enabled(c.Request.Context(), level) {
+		return
+	}
+	switch status {
 	case http.StatusUnauthorized, http.StatusForbidden, http.StatusTooManyRequests: // whoever tries doors
 		log = log.With("client", remoteHost(c.Request))
 	}
-	log.InfoContext(c.Request.Context(), "request",
-		"method", c.Request.Method, "route", rt.path, "status", c.Writer.Status(),
+	log.Log(c.Request.Context(), level, "request",
+		"method", c.Request.Method, "route", rt.path, "status", status,
 		"bytes", max(0, c.Writer.Size()), "duration", took)
 }
