@@ -40,23 +40,19 @@ func (a *API) catalogue(c *gin.Context, _ caller) error {
 }
 
 // errorReport is GET …/imports/{id}/errors.csv.
-func (a *API) errorReport(c *gin.Context, by caller) error {
-	return a.download(c, by, "errors", a.Reports.WriteErrors)
+func (a *API) errorReport(c *gin.Context, _ caller, i *roster.Import) error {
+	return a.download(c, i, "errors", a.Reports.WriteErrors)
 }
 
 // results is GET …/imports/{id}/results.csv.
-func (a *API) results(c *gin.Context, by caller) error {
-	return a.download(c, by, "results", a.Reports.WriteResults)
+func (a *API) results(c *gin.Context, _ caller, i *roster.Import) error {
+	return a.download(c, i, "results", a.Reports.WriteResults)
 }
 
 // download streams a report on an import. An error before the first byte is
 // answered as a problem; one after it breaks the connection off, so that half a
 // report is never taken for a whole one.
-func (a *API) download(c *gin.Context, by caller, name string, write func(context.Context, io.Writer, uuid.UUID) error) error {
-	i, err := a.visible(c, by)
-	if err != nil {
-		return err
-	}
+func (a *API) download(c *gin.Context, i *roster.Import, name string, write func(context.Context, io.Writer, uuid.UUID) error) error {
 	ctx, s := newStream(c)
 	defer s.end()
 	s.begin = func(h http.Header) {
@@ -69,11 +65,7 @@ func (a *API) download(c *gin.Context, by caller, name string, write func(contex
 }
 
 // file is GET …/imports/{id}/file, with byte ranges.
-func (a *API) file(c *gin.Context, by caller) error {
-	i, err := a.visible(c, by)
-	if err != nil {
-		return err
-	}
+func (a *API) file(c *gin.Context, _ caller, i *roster.Import) error {
 	if i.Purged() {
 		return storage.ErrPurged
 	}

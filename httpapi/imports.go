@@ -10,7 +10,6 @@ import (
 	"strings"
 
 	"github.com/gin-gonic/gin"
-	"github.com/google/uuid"
 
 	"rollcall/httpapi/problem"
 	"rollcall/roster"
@@ -20,53 +19,10 @@ import (
 // retryAfter is when to look again at an import that is under way, in seconds.
 const retryAfter = "1"
 
-// pathID reads the id in the path. What is no id is the id of nothing.
-func pathID(c *gin.Context) (uuid.UUID, error) {
-	text := c.Param("id")
-	id, err := uuid.Parse(text)
-	if err != nil || len(text) != 36 { // Parse takes other spellings too
-		return uuid.Nil, storage.ErrNotFound
-	}
-	return id, nil
-}
-
-// visible reads the import in the path, if the caller may see it.
-func (a *API) visible(c *gin.Context, by caller) (*roster.Import, error) {
-	id, err := pathID(c)
-	if err != nil {
-		return nil, err
-	}
-	i, err := a.readImport(c.Request.Context(), id)
-	if err != nil {
-		return nil, err
-	}
-	return i, by.mayRead(i)
-}
-
-// changeable reads the import in the path, if the caller may change it.
-func (a *API) changeable(c *gin.Context, by caller) (*roster.Import, error) {
-	i, err := a.visible(c, by)
-	if err != nil {
-		return nil, err
-	}
-	return i, by.mayChange(i)
-}
-
 // showImport is GET …/imports/{id}. With Prefer: wait it waits for a change:
 // from the revision the client has, if If-None-Match tells it; otherwise from
 // the present one, unless nothing is to be expected.
-func (a *API) showImport(c *gin.Context, by caller) error {
-	id, err := pathID(c)
-	if err != nil {
-		return err
-	}
-	p, err := a.pages.get(c.Request.Context(), id)
-	if err != nil {
-		return err
-	}
-	if err := by.mayRead(p.Import); err != nil {
-		return err
-	}
+func (a *API) showImport(c *gin.Context, _ caller, p page) error {
 	prefer := parsePrefer(c.Request.Header)
 	known := c.Request.Header.Values("If-None-Match")
 	wait := prefer.orElse(0)
@@ -77,7 +33,7 @@ func (a *API) showImport(c *gin.Context, by caller) error {
 			return err
 		}
 		if now.Revision > p.Revision {
-			if p, err = a.pages.get(c.Request.Context(), id); err != nil {
+			if p, err = a.pages.get(c.Request.Context(), p.ID); err != nil {
 				return err
 			}
 		}
@@ -188,12 +144,8 @@ func (a *API) listImports(c *gin.Context, by caller) error {
 }
 
 // listErrors is GET …/imports/{id}/errors.
-func (a *API) listErrors(c *gin.Context, by caller) error {
+func (a *API) listErrors(c *gin.Context, _ caller, i *roster.Import) error {
 	limit, after, err := rowPage(c)
-	if err != nil {
-		return err
-	}
-	i, err := a.visible(c, by)
 	if err != nil {
 		return err
 	}
@@ -205,11 +157,7 @@ func (a *API) listErrors(c *gin.Context, by caller) error {
 }
 
 // confirm is POST …/imports/{id}/confirm.
-func (a *API) confirm(c *gin.Context, by caller) error {
-	i, err := a.changeable(c, by)
-	if err != nil {
-		return err
-	}
+func (a *API) confirm(c *gin.Context, by caller, i *roster.Import) error {
 	ctx, cancel := context.WithTimeout(c.Request.Context(), ordinary)
 	defer cancel()
 	dispatch, err := a.Store.ConfirmImport(ctx, i.ID, by.entry())
@@ -225,12 +173,8 @@ func (a *API) confirm(c *gin.Context, by caller) error {
 }
 
 // cancel is POST …/imports/{id}/cancel.
-func (a *API) cancel(c *gin.Context, by caller) error {
-	i, err := a.changeable(c, by)
-	if err != nil {
-		return err
-	}
-	err = a.Store.CancelImport(c.Request.Context(), i.ID, by.entry())
+func (a *API) cancel(c *gin.Context, by caller, i *roster.Import) error {
+	err := a.Store.CancelImport(c.Request.Context(), i.ID, by.entry())
 	if errors.Is(err, storage.ErrWrongState) {
 		return problem.New(problem.WrongState, "The import has ended; there is nothing to cancel.")
 	}
@@ -249,11 +193,7 @@ type resent struct {
 }
 
 // resendAll is POST …/imports/{id}/invitations/resend.
-func (a *API) resendAll(c *gin.Context, by caller) error {
-	i, err := a.changeable(c, by)
-	if err != nil {
-		return err
-	}
+func (a *API) resendAll(c *gin.Context, by caller, i *roster.Import) error {
 	n, err := a.Store.ResendInvitations(c.Request.Context(), i.ID, by.entry())
 	if err != nil {
 		return err

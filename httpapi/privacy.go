@@ -7,6 +7,7 @@ import (
 	"time"
 
 	"github.com/gin-gonic/gin"
+	"github.com/google/uuid"
 
 	"rollcall/httpapi/problem"
 	"rollcall/privacy"
@@ -23,8 +24,8 @@ type persons interface {
 const searching = 5 * time.Minute
 
 // exportUser is GET /api/admin/users/{id}/export.
-func (a *API) exportUser(c *gin.Context, by caller) error {
-	return a.onPerson(c, func(ctx context.Context, p storage.Person) error {
+func (a *API) exportUser(c *gin.Context, by caller, id uuid.UUID) error {
+	return a.onPerson(c, id, func(ctx context.Context, p storage.Person) error {
 		report, err := a.Persons.Report(ctx, p, by.entry())
 		if err != nil {
 			return err
@@ -36,8 +37,8 @@ func (a *API) exportUser(c *gin.Context, by caller) error {
 }
 
 // eraseUser is DELETE /api/admin/users/{id}.
-func (a *API) eraseUser(c *gin.Context, by caller) error {
-	return a.onPerson(c, func(ctx context.Context, p storage.Person) error {
+func (a *API) eraseUser(c *gin.Context, by caller, id uuid.UUID) error {
+	return a.onPerson(c, id, func(ctx context.Context, p storage.Person) error {
 		erased, err := a.Persons.Erase(ctx, p, by.entry())
 		if busy, ok := errors.AsType[*privacy.BusyError](err); ok {
 			return problem.New(problem.WrongState, "The import %s names this person and has not ended: wait for it, or cancel it.", busy.ImportID)
@@ -55,11 +56,7 @@ func (a *API) eraseUser(c *gin.Context, by caller) error {
 
 // onPerson does something to the person in the path, for as long as searching
 // takes.
-func (a *API) onPerson(c *gin.Context, do func(context.Context, storage.Person) error) error {
-	id, err := pathID(c)
-	if err != nil {
-		return err
-	}
+func (a *API) onPerson(c *gin.Context, id uuid.UUID, do func(context.Context, storage.Person) error) error {
 	ctx, cancel := context.WithTimeout(c.Request.Context(), searching)
 	defer cancel()
 	allowTime(c, searching+answering)

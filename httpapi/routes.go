@@ -28,6 +28,18 @@ type route struct {
 // handler answers a request or returns why not.
 type handler func(c *gin.Context, by caller) error
 
+// on is the handler for one object: what open finds in the path, if the caller
+// may see it, and else the reason why not.
+func on[T any](open func(*gin.Context, caller) (T, error), handle func(*gin.Context, caller, T) error) handler {
+	return func(c *gin.Context, by caller) error {
+		object, err := open(c, by)
+		if err != nil {
+			return err
+		}
+		return handle(c, by, object)
+	}
+}
+
 // prefix is where everything is that needs a token.
 const prefix = "/api/admin"
 
@@ -40,23 +52,23 @@ func (a *API) routes() []route {
 		{method: "GET", path: prefix + "/users/import/errors", handle: a.catalogue},
 
 		{method: "GET", path: prefix + "/users/imports", handle: a.listImports},
-		{method: "GET", path: prefix + "/users/imports/:id", handle: a.showImport, slow: true, limit: polls, often: true},
-		{method: "GET", path: prefix + "/users/imports/:id/events", handle: a.events, slow: true, limit: polls},
-		{method: "GET", path: prefix + "/users/imports/:id/errors", handle: a.listErrors},
-		{method: "GET", path: prefix + "/users/imports/:id/errors.csv", handle: a.errorReport, slow: true},
-		{method: "GET", path: prefix + "/users/imports/:id/results.csv", handle: a.results, slow: true},
-		{method: "GET", path: prefix + "/users/imports/:id/rows", handle: a.listRows},
-		{method: "GET", path: prefix + "/users/imports/:id/file", handle: a.file, slow: true},
-		{method: "POST", path: prefix + "/users/imports/:id/confirm", handle: a.confirm, slow: true},
-		{method: "POST", path: prefix + "/users/imports/:id/cancel", handle: a.cancel},
-		{method: "POST", path: prefix + "/users/imports/:id/undo", handle: a.undo, slow: true},
-		{method: "POST", path: prefix + "/users/imports/:id/invitations/resend", handle: a.resendAll},
+		{method: "GET", path: prefix + "/users/imports/:id", handle: on(a.polled, a.showImport), slow: true, limit: polls, often: true},
+		{method: "GET", path: prefix + "/users/imports/:id/events", handle: on(a.visible, a.events), slow: true, limit: polls},
+		{method: "GET", path: prefix + "/users/imports/:id/errors", handle: on(a.visible, a.listErrors)},
+		{method: "GET", path: prefix + "/users/imports/:id/errors.csv", handle: on(a.visible, a.errorReport), slow: true},
+		{method: "GET", path: prefix + "/users/imports/:id/results.csv", handle: on(a.visible, a.results), slow: true},
+		{method: "GET", path: prefix + "/users/imports/:id/rows", handle: on(a.visible, a.listRows)},
+		{method: "GET", path: prefix + "/users/imports/:id/file", handle: on(a.visible, a.file), slow: true},
+		{method: "POST", path: prefix + "/users/imports/:id/confirm", handle: on(a.changeable, a.confirm), slow: true},
+		{method: "POST", path: prefix + "/users/imports/:id/cancel", handle: on(a.changeable, a.cancel)},
+		{method: "POST", path: prefix + "/users/imports/:id/undo", handle: on(a.changeable, a.undo), slow: true},
+		{method: "POST", path: prefix + "/users/imports/:id/invitations/resend", handle: on(a.changeable, a.resendAll)},
 
 		{method: "GET", path: prefix + "/users", handle: a.listUsers},
-		{method: "GET", path: prefix + "/users/:id", handle: a.showUser},
-		{method: "GET", path: prefix + "/users/:id/export", handle: a.exportUser, slow: true},
-		{method: "DELETE", path: prefix + "/users/:id", handle: a.eraseUser, slow: true},
-		{method: "POST", path: prefix + "/users/:id/invitation", handle: a.resendOne},
+		{method: "GET", path: prefix + "/users/:id", handle: on(named, a.showUser)},
+		{method: "GET", path: prefix + "/users/:id/export", handle: on(named, a.exportUser), slow: true},
+		{method: "DELETE", path: prefix + "/users/:id", handle: on(named, a.eraseUser), slow: true},
+		{method: "POST", path: prefix + "/users/:id/invitation", handle: on(named, a.resendOne)},
 
 		{method: "GET", path: prefix + "/settings/email", handle: a.showEmail},
 		{method: "PUT", path: prefix + "/settings/email", handle: a.setEmail},
@@ -65,11 +77,11 @@ func (a *API) routes() []route {
 
 		{method: "GET", path: prefix + "/webhooks", handle: a.listWebhooks},
 		{method: "POST", path: prefix + "/webhooks", handle: a.createWebhook},
-		{method: "GET", path: prefix + "/webhooks/:id", handle: a.showWebhook},
-		{method: "DELETE", path: prefix + "/webhooks/:id", handle: a.deleteWebhook},
-		{method: "POST", path: prefix + "/webhooks/:id/rotate", handle: a.rotateWebhook},
-		{method: "GET", path: prefix + "/webhooks/:id/deliveries", handle: a.listDeliveries},
-		{method: "POST", path: prefix + "/webhooks/:id/deliveries/:delivery/redeliver", handle: a.redeliver},
+		{method: "GET", path: prefix + "/webhooks/:id", handle: on(a.ownWebhook, a.showWebhook)},
+		{method: "DELETE", path: prefix + "/webhooks/:id", handle: on(a.ownWebhook, a.deleteWebhook)},
+		{method: "POST", path: prefix + "/webhooks/:id/rotate", handle: on(a.ownWebhook, a.rotateWebhook)},
+		{method: "GET", path: prefix + "/webhooks/:id/deliveries", handle: on(a.ownWebhook, a.listDeliveries)},
+		{method: "POST", path: prefix + "/webhooks/:id/deliveries/:delivery/redeliver", handle: on(a.ownWebhook, a.redeliver)},
 
 		{method: "GET", path: "/openapi.json", handle: a.openAPIJSON},
 		{method: "GET", path: "/openapi.yaml", handle: a.openAPIYAML},

@@ -10,17 +10,14 @@ import (
 	"github.com/google/uuid"
 
 	"rollcall/httpapi/problem"
+	"rollcall/roster"
 	"rollcall/storage"
 	"rollcall/wire"
 )
 
 // undo is POST …/imports/{id}/undo. It may be asked again and again: an undo is
 // begun once, and every further call tells how it goes.
-func (a *API) undo(c *gin.Context, by caller) error {
-	i, err := a.changeable(c, by)
-	if err != nil {
-		return err
-	}
+func (a *API) undo(c *gin.Context, by caller, i *roster.Import) error {
 	u, err := a.askUndo(c.Request.Context(), i.ID, by.entry())
 	if errors.Is(err, storage.ErrWrongState) {
 		return problem.New(problem.WrongState, "Only an import that is completed or canceled can be undone; this one is %s.", i.Status)

@@ -117,11 +117,7 @@ var invitationStatuses = []roster.InvitationStatus{
 }
 
 // showUser is GET /api/admin/users/{id}.
-func (a *API) showUser(c *gin.Context, _ caller) error {
-	id, err := pathID(c)
-	if err != nil {
-		return err
-	}
+func (a *API) showUser(c *gin.Context, _ caller, id uuid.UUID) error {
 	u, err := a.Store.User(c.Request.Context(), id)
 	if err != nil {
 		return err
@@ -130,12 +126,8 @@ func (a *API) showUser(c *gin.Context, _ caller) error {
 }
 
 // resendOne is POST /api/admin/users/{id}/invitation.
-func (a *API) resendOne(c *gin.Context, by caller) error {
-	id, err := pathID(c)
-	if err != nil {
-		return err
-	}
-	err = a.Store.ResendInvitation(c.Request.Context(), id, by.entry())
+func (a *API) resendOne(c *gin.Context, by caller, id uuid.UUID) error {
+	err := a.Store.ResendInvitation(c.Request.Context(), id, by.entry())
 	if errors.Is(err, storage.ErrWrongState) {
 		return problem.New(problem.WrongState, "Only a user who has not set a password yet can be invited.")
 	}

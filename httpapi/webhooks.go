@@ -113,51 +113,23 @@ func (a *API) listWebhooks(c *gin.Context, by caller) error {
 	return answerMore(a, c, items, limit, func(v webhookView) string { return idCursor(v.ID) })
 }
 
-// ownWebhook reads the webhook in the path, if it is the caller's or the caller
-// may do everything. One that is not might as well not be there.
-func (a *API) ownWebhook(c *gin.Context, by caller) (*storage.Webhook, error) {
-	id, err := pathID(c)
-	if err != nil {
-		return nil, err
-	}
-	w, err := a.Store.Webhook(c.Request.Context(), id)
-	if err != nil {
-		return nil, err
-	}
-	if !by.as().SeesWebhook(w.Owner) {
-		return nil, storage.ErrNotFound
-	}
-	return w, nil
-}
-
 // showWebhook is GET /api/admin/webhooks/{id}.
-func (a *API) showWebhook(c *gin.Context, by caller) error {
-	w, err := a.ownWebhook(c, by)
-	if err != nil {
-		return err
-	}
+func (a *API) showWebhook(c *gin.Context, _ caller, w *storage.Webhook) error {
 	return a.json(c, http.StatusOK, viewWebhook(w))
 }
 
 // rotateWebhook is POST /api/admin/webhooks/{id}/rotate.
-func (a *API) rotateWebhook(c *gin.Context, by caller) error {
-	w, err := a.ownWebhook(c, by)
-	if err != nil {
-		return err
-	}
+func (a *API) rotateWebhook(c *gin.Context, by caller, w *storage.Webhook) error {
 	secret := sealedSecret{api: a}
-	if w, err = a.Store.RotateWebhook(c.Request.Context(), w.ID, secret.seal, by.entry()); err != nil {
+	w, err := a.Store.RotateWebhook(c.Request.Context(), w.ID, secret.seal, by.entry())
+	if err != nil {
 		return err
 	}
 	return a.json(c, http.StatusOK, webhookSecretView{viewWebhook(w), secret.text})
 }
 
 // deleteWebhook is DELETE /api/admin/webhooks/{id}.
-func (a *API) deleteWebhook(c *gin.Context, by caller) error {
-	w, err := a.ownWebhook(c, by)
-	if err != nil {
-		return err
-	}
+func (a *API) deleteWebhook(c *gin.Context, by caller, w *storage.Webhook) error {
 	if err := a.Store.DeleteWebhook(c.Request.Context(), w.ID, by.entry()); err != nil {
 		return err
 	}
@@ -201,12 +173,8 @@ func viewDelivery(d *storage.Delivery) deliveryView {
 }
 
 // listDeliveries is GET /api/admin/webhooks/{id}/deliveries.
-func (a *API) listDeliveries(c *gin.Context, by caller) error {
+func (a *API) listDeliveries(c *gin.Context, _ caller, w *storage.Webhook) error {
 	_, limit, after, err := idPage(c)
-	if err != nil {
-		return err
-	}
-	w, err := a.ownWebhook(c, by)
 	if err != nil {
 		return err
 	}
@@ -222,11 +190,7 @@ func (a *API) listDeliveries(c *gin.Context, by caller) error {
 }
 
 // redeliver is POST /api/admin/webhooks/{id}/deliveries/{delivery}/redeliver.
-func (a *API) redeliver(c *gin.Context, by caller) error {
-	w, err := a.ownWebhook(c, by)
-	if err != nil {
-		return err
-	}
+func (a *API) redeliver(c *gin.Context, by caller, w *storage.Webhook) error {
 	id, err := uuid.Parse(c.Param("delivery"))
 	if err != nil {
 		return storage.ErrNotFound
