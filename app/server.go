@@ -35,13 +35,20 @@ func newServer(handler http.Handler, log *slog.Logger) *http.Server {
 // readDeadlines ends the deadline for reading with the request. While a handler
 // works, net/http reads on to see the client leave, and would take a deadline
 // that passes then for its leaving.
+//
+// The handler gets a request of its own: net/http looks at the body of the one
+// it has made to decide what of it to read before it answers. Of a body it does
+// not know it would wait for 256 kB, or for the end of the client's patience,
+// before a refusal goes out.
 func readDeadlines(handler http.Handler) http.Handler {
 	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
 		conn := http.NewResponseController(w)
 		if r.Body == nil || r.Body == http.NoBody {
 			_ = conn.SetReadDeadline(time.Time{}) // not supported: then there is none
 		} else {
-			r.Body = body{r.Body, conn}
+			own := *r
+			own.Body = body{r.Body, conn}
+			r = &own
 		}
 		handler.ServeHTTP(w, r)
 	})

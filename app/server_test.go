@@ -104,6 +104,37 @@ func TestSlowClientsAreLetGo(t *testing.T) {
 	}
 }
 
+// TestRefusalsAreToldAtOnce: who sends more than is read of it is answered before
+// it is sent, and with Expect: 100-continue without being asked to.
+func TestRefusalsAreToldAtOnce(t *testing.T) {
+	t.Parallel()
+	address := serveWith(t, func(w http.ResponseWriter, _ *http.Request) { w.WriteHeader(http.StatusRequestEntityTooLarge) })
+	for name, header := range map[string]string{
+		"a large body":     "Content-Length: 300000000\r\n",
+		"one asked for":    "Content-Length: 9\r\nExpect: 100-continue\r\n",
+		"a large one, too": "Content-Length: 300000000\r\nExpect: 100-continue\r\n",
+	} {
+		t.Run(name, func(t *testing.T) {
+			t.Parallel()
+			conn, err := net.Dial("tcp", address)
+			if err != nil {
+				t.Fatal(err)
+			}
+			defer conn.Close()
+			began := time.Now()
+			fmt.Fprintf(conn, "POST / HTTP/1.1\r\nHost: x\r\n%s\r\n", header)
+			answer, err := http.ReadResponse(bufio.NewReader(conn), nil)
+			if err != nil {
+				t.Fatal(err)
+			}
+			answer.Body.Close()
+			if took := time.Since(began); answer.StatusCode != http.StatusRequestEntityTooLarge || !answer.Close || took > brief {
+				t.Errorf("%s after %s, to be closed: %t", answer.Status, took, answer.Close)
+			}
+		})
+	}
+}
+
 // TestWaitingIsNotSlow: a handler that waits longer than a request may take to
 // arrive is not told that its client has left.
 func TestWaitingIsNotSlow(t *testing.T) {
