@@ -207,14 +207,14 @@ func (zeros) Read(p []byte) (int, error) { clear(p); return len(p), nil }
 
 // slowly begins an upload over a connection of its own and leaves it hanging
 // after what is given.
-func (h *house) slowly(begin string) net.Conn {
+func (h *house) slowly(begin string, headers ...string) net.Conn {
 	h.Helper()
 	conn, err := net.Dial("tcp", strings.TrimPrefix(h.url, "http://"))
 	if err != nil {
 		h.Fatal(err)
 	}
 	h.Cleanup(func() { conn.Close() })
-	fmt.Fprintf(conn, "POST %s HTTP/1.1\r\nHost: x\r\nAuthorization: Bearer %s\r\nContent-Type: multipart/form-data; boundary=b\r\nContent-Length: 7000000\r\n\r\n", importPath, adminToken)
+	fmt.Fprintf(conn, "POST %s HTTP/1.1\r\nHost: x\r\nAuthorization: Bearer %s\r\nContent-Type: multipart/form-data; boundary=b\r\nContent-Length: 7000000\r\n%s\r\n", importPath, adminToken, strings.Join(headers, ""))
 	if _, err := fmt.Fprintf(conn, "--b\r\nContent-Disposition: form-data; name=\"file\"; filename=\"x.csv\"\r\n\r\n%s", begin); err != nil {
 		h.Fatal(err)
 	}

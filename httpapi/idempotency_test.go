@@ -1,6 +1,7 @@
 package httpapi_test
 
 import (
+	"bufio"
 	"slices"
 	"strings"
 	"sync"
@@ -87,6 +88,35 @@ func TestIdempotencyKeyMustBePrintable(t *testing.T) {
 	c.header["Idempotency-Key"] = []string{"a", "b"}
 	h.wantProblem(h.do(c), 400, "invalid_parameter")
 	h.want(h.upload([]field{file(people(1))}, "Idempotency-Key", strings.Repeat("k", 255)), 202)
+}
+
+// TestKeyStillArriving: while the first upload with a key arrives, however small
+// and slow, a second one is told so at once; a first one that breaks off leaves
+// nothing behind.
+func TestKeyStillArriving(t *testing.T) {
+	t.Parallel()
+	h := newHouse(t, nil)
+	token := h.token("imports")
+	for name, begin := range map[string]string{
+		"header": "", "small": "email,name\n", "large": "email,name\n" + strings.Repeat("\n", 2<<20),
+	} {
+		conn := h.slowly(begin, "Idempotency-Key: "+name+"\r\n", "Expect: 100-continue\r\n")
+		if line, err := bufio.NewReader(conn).ReadString('\n'); !strings.Contains(line, "100 Continue") { // it is being read
+			t.Fatalf("%s: %q, %v", name, line, err)
+		}
+		again := h.upload([]field{file(people(2))}, "Idempotency-Key", name)
+		if h.wantProblem(again, 409, "idempotency_key_in_use"); again.header.Get("Retry-After") == "" {
+			t.Errorf("%s: when to come again is not told", name)
+		}
+		other := uploadCall([]field{file(people(1))}, "Idempotency-Key", name)
+		other.token = token
+		h.want(h.do(other), 200) // the key of another caller is another key
+		conn.Close()
+		for again.status == 409 { // until the test's time is over
+			again = h.upload([]field{file(people(2))}, "Idempotency-Key", name)
+		}
+		h.want(again, 200)
+	}
 }
 
 func TestHundredPostsWithOneKeyAreOneImport(t *testing.T) {

@@ -7,6 +7,7 @@ import (
 	"context"
 	"errors"
 	"net/http"
+	"sync"
 	"time"
 
 	"rollcall/httpapi/problem"
@@ -49,12 +50,18 @@ type Receiver struct {
 	store  *storage.Store
 	limits Limits
 	large  chan struct{} // one token for each large file under way
+
+	mu       sync.Mutex
+	arriving map[arrival]struct{}
 }
+
+// arrival is an upload with an Idempotency-Key on its way in.
+type arrival struct{ caller, key string }
 
 // NewReceiver makes a Receiver.
 func NewReceiver(store *storage.Store, l Limits) *Receiver {
 	l.fill()
-	return &Receiver{store: store, limits: l, large: make(chan struct{}, l.Large)}
+	return &Receiver{store: store, limits: l, large: make(chan struct{}, l.Large), arriving: map[arrival]struct{}{}}
 }
 
 // Webhooks says what webhook_url may be. The zero value takes none.
@@ -74,6 +81,11 @@ func (rc *Receiver) Receive(w http.ResponseWriter, r *http.Request, by storage.E
 	if err != nil {
 		return storage.Received{}, err
 	}
+	arrived, err := rc.arrive(by.Actor.Key(), key)
+	if err != nil {
+		return storage.Received{}, err
+	}
+	defer arrived()
 	f, err := openForm(w, r, rc.limits.FileBytes, rc.limits.Patience, hooks)
 	if err != nil {
 		return storage.Received{}, err
@@ -96,6 +108,27 @@ func (rc *Receiver) Receive(w http.ResponseWriter, r *http.Request, by storage.E
 	// its leaving.
 	_ = http.NewResponseController(w).SetReadDeadline(time.Time{})
 	return received, nil
+}
+
+// arrive holds an Idempotency-Key in this process while its upload arrives.
+// Storage does so for all processes, but only from the end of the first MiB on:
+// no connection is held for a small file that comes slowly.
+func (rc *Receiver) arrive(caller, key string) (arrived func(), err error) {
+	if key == "" {
+		return func() {}, nil
+	}
+	rc.mu.Lock()
+	defer rc.mu.Unlock()
+	a := arrival{caller, key}
+	if _, ok := rc.arriving[a]; ok {
+		return nil, storage.ErrKeyArriving
+	}
+	rc.arriving[a] = struct{}{}
+	return func() {
+		rc.mu.Lock()
+		defer rc.mu.Unlock()
+		delete(rc.arriving, a)
+	}, nil
 }
 
 // acquire waits for a large file's turn.
