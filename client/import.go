@@ -84,6 +84,8 @@ type Warning struct {
 	Code    string   `json:"code"`
 	Message string   `json:"message"`
 	Columns []string `json:"columns"`
+	// Encoding, of rows in another one, is what to upload the file with.
+	Encoding string `json:"encoding"`
 }
 
 // Failure is why a file as a whole could not be used.

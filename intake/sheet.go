@@ -97,11 +97,7 @@ func readHeader(reader *tabular.Reader) ([]string, error) {
 	if record.Fault != nil {
 		return nil, fileError(roster.MalformedFile, "The header row cannot be read. "+record.Fault.Message())
 	}
-	header := make([]string, len(record.Cells))
-	for i, cell := range record.Cells {
-		header[i] = string(cell)
-	}
-	return header, nil
+	return texts(record.Cells), nil
 }
 
 // asFileError turns tabular's error about a file into ours.
@@ -166,8 +162,12 @@ func (s *Sheet) Warnings() []roster.Warning {
 }
 
 // LikelyEncoding names the encoding that the rows with bytes foreign to UTF-8
-// read so far seem to be in; "" if there were none.
+// read so far seem to be in; "" if there were none, or the file is [Sheet.Mixed].
 func (s *Sheet) LikelyEncoding() string { return s.reader.LikelyEncoding() }
+
+// Mixed reports whether rows with bytes foreign to UTF-8 stand in a file that
+// is UTF-8 otherwise, so that no other encoding reads it.
+func (s *Sheet) Mixed() bool { return s.reader.Mixed() }
 
 // Next returns the next row that is not blank, io.EOF at the end. Any other
 // error comes from the reader below: a row that is wrong has Problems.

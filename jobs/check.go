@@ -87,7 +87,6 @@ type checker struct {
 	first    bool             // the next batch is the file's first: it tells the layout
 	suspect  bool             // the next row is refused unread: it has crashed too often
 	warnings []roster.Warning // so far
-	warned   bool             // of the encoding
 
 	barred bool            // rows may make nobody administrator
 	admins map[string]bool // who is one already, where that matters
@@ -160,9 +159,6 @@ func (w *work) beginCheck(ctx context.Context) (*checker, error) {
 		work: w, seen: intake.NewSeen(), rows: w.claim.Import.Checked,
 		size: newBatchSize(checkBatches*w.cfg.BatchRows, w.claim.Crashes), first: w.claim.Layout.Header == nil,
 		suspect: w.claim.Crashes >= crashesBeforeRefusal, warnings: w.claim.Import.Warnings,
-	}
-	for _, warning := range c.warnings {
-		c.warned = c.warned || warning.Code == roster.WarnLikelyEncoding
 	}
 	if err := c.learnAuthority(ctx); err != nil {
 		return nil, err
@@ -328,9 +324,15 @@ func (c *checker) newWarnings() []roster.Warning {
 	if c.first {
 		c.warnings = append(slices.Clone(c.warnings), c.sheet.Warnings()...)
 	}
-	if likely := c.sheet.LikelyEncoding(); likely != "" && !c.warned {
-		c.warned, news = true, true
-		c.warnings = append(slices.Clone(c.warnings), likelyEncoding(likely))
+	switch {
+	case c.sheet.Mixed() && !c.warned(roster.WarnMixedEncodings):
+		// Before rows were met that are UTF-8, all seemed to be in another encoding.
+		c.warnings = slices.DeleteFunc(slices.Clone(c.warnings), func(w roster.Warning) bool { return w.Code == roster.WarnLikelyEncoding })
+		c.warnings, news = append(c.warnings, mixedEncodings), true
+	case !c.sheet.Mixed() && !c.warned(roster.WarnLikelyEncoding):
+		if likely := c.sheet.LikelyEncoding(); likely != "" {
+			c.warnings, news = append(slices.Clone(c.warnings), likelyEncoding(likely)), true
+		}
 	}
 	if !news {
 		return nil
@@ -338,9 +340,18 @@ func (c *checker) newWarnings() []roster.Warning {
 	return append([]roster.Warning{}, c.warnings...)
 }
 
+func (c *checker) warned(code string) bool {
+	return slices.ContainsFunc(c.warnings, func(w roster.Warning) bool { return w.Code == code })
+}
+
+var mixedEncodings = roster.Warning{
+	Code:    roster.WarnMixedEncodings,
+	Message: "Some rows are not UTF-8, but the rest of the file is, so no other encoding reads all of it: mend these rows alone.",
+}
+
 func likelyEncoding(name string) roster.Warning {
 	return roster.Warning{
-		Code:    roster.WarnLikelyEncoding,
+		Code: roster.WarnLikelyEncoding, Encoding: name,
 		Message: fmt.Sprintf("Some rows are not UTF-8. The file looks like %s: upload it again with encoding=%s, or save it as CSV UTF-8.", name, name),
 	}
 }

@@ -114,6 +114,8 @@ type Warning struct {
 	Message string   `json:"message"`
 	Columns []string `json:"columns,omitempty"`
 	Rows    int64    `json:"rows,omitempty"` // how many rows it concerns
+	// Encoding, of rows in another one, is what to read the file as.
+	Encoding string `json:"encoding,omitempty"`
 	// Mapping, of unknown columns, proposes those that may hold a column of
 	// ours which the file does not have by name; nil if none is likely.
 	Mapping map[Column]string `json:"mapping,omitempty"`
@@ -122,7 +124,8 @@ type Warning struct {
 // Warning codes.
 const (
 	WarnUnknownColumns = "unknown_columns"
-	WarnLikelyEncoding = "likely_encoding"
+	WarnLikelyEncoding = "likely_encoding" // rows are not UTF-8, another encoding probably reads all
+	WarnMixedEncodings = "mixed_encodings" // rows are not UTF-8, the rest is
 	WarnRolesKept      = "roles_kept"
 )
 

@@ -8,6 +8,10 @@ import (
 // delimiters are the candidates, the likeliest first.
 const delimiters = ",;\t|"
 
+// Delimiters are the characters that may stand between cells, the likeliest
+// first.
+func Delimiters() []string { return strings.Split(delimiters, "") }
+
 // sepLine takes apart a first line such as `sep=;`, with which some programs
 // tell a spreadsheet the delimiter. rest is the text behind it.
 func sepLine(text []byte) (named string, rest []byte, ok bool) {

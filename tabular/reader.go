@@ -33,6 +33,7 @@ type Reader struct {
 	kept   []byte   // backs cells of a line too long for the buffer
 
 	suspects []byte // some of the text that is not valid UTF-8
+	genuine  bool   // other text is UTF-8 beyond doubt: it has letters beyond ASCII, or a mark
 }
 
 // Open begins to read a file from its first byte. It settles the encoding and
@@ -69,6 +70,7 @@ func Open(r io.Reader, o Options) (*Reader, error) {
 	if err != nil {
 		return nil, err
 	}
+	reader.genuine = found.encoding == encodingUTF8 && found.mark > 0
 	if found.sepLine {
 		err = reader.passSepLine()
 	}
@@ -114,15 +116,22 @@ func newReader(r io.Reader, f Format, at Position) (*Reader, error) {
 // was given.
 func (r *Reader) Format() Format { return r.format }
 
-// LikelyEncoding guesses, as [Guess] does, what the records with a
-// FaultEncoding that Next has returned are really encoded in. It is empty if
-// there were none, or if the file is not read as UTF-8.
+// LikelyEncoding guesses what the records with a FaultEncoding that Next has
+// returned are really encoded in. It is empty if there were none, if the file
+// is not read as UTF-8, or if no other encoding reads it: see [Reader.Mixed].
 func (r *Reader) LikelyEncoding() string {
-	if len(r.suspects) == 0 {
+	if len(r.suspects) == 0 || r.genuine {
 		return ""
 	}
-	return Guess(r.suspects)
+	return likeliest(r.suspects)
 }
+
+// Mixed reports whether some of the records that Next has returned are not
+// UTF-8 in a file that is: it begins with a byte order mark, or other records
+// have letters beyond ASCII that are UTF-8. Another encoding would only
+// exchange some broken letters for others. A Reader that resumed knows of what
+// it has read itself.
+func (r *Reader) Mixed() bool { return len(r.suspects) > 0 && r.genuine }
 
 // Next returns the next record that is not blank. A record is blank if its
 // cells are all empty or white space. At the end it returns io.EOF; any other

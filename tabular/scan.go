@@ -165,9 +165,12 @@ func (r *Reader) checked(e extent, text []byte) extent {
 		e.fault = Fault{Kind: FaultEncoding, Cell: r.firstCell(func(c []byte) bool { return !utf8.Valid(c) })}
 		r.suspect(text)
 		r.repair()
-	} else if bytes.IndexByte(text, 0) >= 0 {
+		return e
+	}
+	if bytes.IndexByte(text, 0) >= 0 {
 		e.fault = Fault{Kind: FaultNUL, Cell: r.firstCell(func(c []byte) bool { return bytes.IndexByte(c, 0) >= 0 })}
 	}
+	r.genuine = r.genuine || utf8.RuneCount(text) < len(text)
 	return e
 }
 

@@ -147,6 +147,31 @@ func TestLikelyEncoding(t *testing.T) {
 	}
 }
 
+// TestMixed has files of which some records are UTF-8 beyond doubt.
+func TestMixed(t *testing.T) {
+	t.Parallel()
+	for in, want := range map[string]bool{
+		"\ufeffname\nZo\xeb\n":            true,
+		"name\nZo\xeb\nSøren\n":           true,
+		"name\nSøren\nZo\xeb\n":           true,
+		"name\n\"Søren\nHolm\"\nZo\xeb\n": true,
+		"näme\nZo\xeb\n":                  true,
+		"name\nZo\xeb\nAda\n":             false,
+		"\ufeffname\nSøren\nZoë\n":        false,
+	} {
+		r, err := tabular.Open(strings.NewReader(in), tabular.Options{})
+		if err != nil {
+			t.Fatal(err)
+		}
+		if _, err := readAll(r); err != nil {
+			t.Fatal(err)
+		}
+		if r.Mixed() != want || want && r.LikelyEncoding() != "" {
+			t.Errorf("%q: mixed %v, likely %q", in, r.Mixed(), r.LikelyEncoding())
+		}
+	}
+}
+
 func TestEmptyFile(t *testing.T) {
 	t.Parallel()
 	for in, encoding := range map[string]string{
