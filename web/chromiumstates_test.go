@@ -24,6 +24,7 @@ func TestStatesInChromium(t *testing.T) {
 	bounced := at("bounced.csv", people(30))
 	canceled, empty := at("canceled.csv", people(4), "dry_run", "true"), at("empty.csv", "")
 	held := at("held.csv", "email,name\nheld@example.com,Held Back\n", "send_invitations", "false")
+	titled := at("titled.csv", "Staff of the branch offices;;;\n\nE-Mail Address;Full Name;;\nzoe@example.com;Zoe;;\nTotal;1;;\n", "dry_run", "true")
 	b.post(canceled + "/cancel")
 	h.exec(`UPDATE invitations SET status = 'failed', last_error = '550 5.1.1 <p3@example.com>: Recipient address rejected: User unknown in virtual mailbox table' WHERE user_id = $1`, h.id("p3@example.com"))
 	h.exec(`UPDATE imports SET invites_failed = 1, invites_pending = invites_pending - 1 WHERE filename = 'bounced.csv'`)
@@ -59,7 +60,8 @@ func TestStatesInChromium(t *testing.T) {
 	c.Press("button.primary", "table.list")
 	for name, path := range map[string]string{
 		"preview-none": none, "import-bounced": bounced, "import-canceled": canceled, "import-empty": empty, "import-held": held,
-		"imports-all": "/admin/imports", "imports-no-more": "/admin/imports?after=01920000-0000-7000-8000-000000000000",
+		"unusable-titled": titled,
+		"imports-all":     "/admin/imports", "imports-no-more": "/admin/imports?after=01920000-0000-7000-8000-000000000000",
 		"audit-none": "/admin/audit?actor=nobody", "preview-beyond": none + "?row=999", "mended": bounced + "/mended",
 		"users-failed": "/admin/users?invitation=failed", "import-gone": "/admin/imports/01920000-0000-7000-8000-000000000000",
 		"users-without-choice": "/admin/users?did=nothing",

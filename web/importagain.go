@@ -1,6 +1,7 @@
 package web
 
 import (
+	"cmp"
 	"context"
 	"errors"
 	"net/http"
@@ -69,14 +70,16 @@ func newReading(i *roster.Import, header []string) readingView {
 	if len(header) == 0 {
 		return v
 	}
+	suggested := map[string]bool{}
 	for _, column := range roster.Columns {
-		v.Columns = append(v.Columns, newColumnChoice(column, header, i.Options.Mapping[string(column)]))
+		v.Columns = append(v.Columns, newColumnChoice(column, header, i.Options.Mapping[string(column)], suggested))
 	}
 	return v
 }
 
 // newColumnChoice selects the header that is mapped, found by name or likely.
-func newColumnChoice(column roster.Column, header []string, mapped string) columnChoice {
+// None is suggested for two columns.
+func newColumnChoice(column roster.Column, header []string, mapped string, suggested map[string]bool) columnChoice {
 	c := columnChoice{Column: column}
 	byName := false
 	for _, h := range header {
@@ -85,7 +88,10 @@ func newColumnChoice(column roster.Column, header []string, mapped string) colum
 	selected := mapped
 	if mapped == "" && !byName {
 		c.Missing = column.Required()
-		selected, c.Guessed = intake.Suggest(column, header)
+		if selected, c.Guessed = intake.Suggest(column, header); suggested[selected] {
+			selected, c.Guessed = "", false
+		}
+		suggested[selected] = true
 	}
 	label := "Not in the file"
 	if byName {
@@ -124,13 +130,12 @@ func encodings(selected string) []choice {
 	})
 }
 
+// delimiterNames are what people, and forms, call them.
+var delimiterNames = map[string]string{",": "comma", ";": "semicolon", "\t": "tab", "|": "pipe"}
+
 // delimiters are the characters that may stand between cells.
 func delimiters(selected string) []choice {
-	for character, name := range map[string]string{",": "comma", ";": "semicolon", "\t": "tab", "|": "pipe"} {
-		if selected == character {
-			selected = name
-		}
-	}
+	selected = cmp.Or(delimiterNames[selected], selected)
 	return choose(selected, []choice{
 		{Value: "", Label: "Find out"},
 		{Value: "comma", Label: "Comma"},

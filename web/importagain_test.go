@@ -64,6 +64,48 @@ func TestMixedEncodings(t *testing.T) {
 	}
 }
 
+// TestAnotherDelimiter has files that were read with the wrong delimiter, and of
+// which one click makes what they are.
+func TestAnotherDelimiter(t *testing.T) {
+	t.Parallel()
+	b := newHouse(t).admin()
+	for name, c := range map[string]struct {
+		content, delimiter, button, headline string
+	}{
+		"told wrongly":       {"email;name\na@example.com;A\n", "comma", "Read it with a semicolon", "Checked: 1 row can be imported"},
+		"the file says so":   {"sep=,\nemail\tname\na@example.com\tA\n", "", "Read it with a tab", "Checked: 1 row can be imported"},
+		"with another names": {"E-mail address|Full name\na@example.com|A\n", ";", "Read it with a pipe", "The file could not be imported"},
+		"commas in names":    {"email;name, first, last, middle\na@example.com;A, B, C, D\n", "", "Read it with a semicolon", "The file could not be imported"},
+	} {
+		fields := []string{"dry_run", "true"}
+		if c.delimiter != "" {
+			fields = append(fields, "delimiter", c.delimiter)
+		}
+		location := b.upload("a.csv", c.content, fields...).header.Get("Location")
+		button := b.get(location).says(".hint button", c.button).find(".hint button")[0]
+		next, p := b.again(location, attribute(button, "name"), attribute(button, "value"))
+		if got := p.text(".state h2"); got != c.headline {
+			t.Errorf("%s: the page says %q", name, got)
+		}
+		if len(b.get(next).find(".hint button")) != 0 {
+			t.Errorf("%s: something is offered still", name)
+		}
+	}
+}
+
+// TestHeaderBelowTitle has a file that begins with a title, as reports do.
+func TestHeaderBelowTitle(t *testing.T) {
+	t.Parallel()
+	b := newHouse(t).admin()
+	location := b.upload("a.csv", "Staff of the branch\xa0offices\n\nE-Mail\xa0Address;Full Name;;\nzoe@example.com;Zo\xeb;;\nTotal;1;;\n", "dry_run", "true").header.Get("Location")
+	_, p := b.again(location, "encoding", "windows-1252")
+	p.says(".hint p", "The names of the columns seem to stand in row 3, but the first row has to name them. "+
+		"Delete everything above row 3 in your spreadsheet, save it as CSV and upload it again.")
+	if len(p.find(".hint button")) != 0 {
+		t.Error("there is something to press")
+	}
+}
+
 func TestFileInAnotherEncodingAltogether(t *testing.T) {
 	t.Parallel()
 	b := newHouse(t).admin()

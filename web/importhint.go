@@ -3,9 +3,8 @@ package web
 import (
 	"context"
 	"errors"
+	"fmt"
 	"io"
-	"slices"
-	"unicode/utf8"
 
 	"github.com/gin-gonic/gin"
 
@@ -23,12 +22,8 @@ type hint struct {
 	Field, Value string // the option
 }
 
-const (
-	// sampleBytes is how much of a file is looked at to guess its encoding.
-	sampleBytes = 64 << 10
-	// sampleRows bounds the rows read to guess what some of them are encoded in.
-	sampleRows = 5000
-)
+// sampleBytes is how much of a file is looked at to guess how it is to be read.
+const sampleBytes = 64 << 10
 
 // unusableView shows why a file as a whole could not be used, and how it might
 // be after all.
@@ -44,10 +39,13 @@ func (v unusableView) frame() frame {
 	return frame{Template: "unusable", Title: "Import of " + v.Filename, Section: sectionImports}
 }
 
-// ColumnsMatter reports whether the file failed for want of a column.
-func (v unusableView) ColumnsMatter() bool {
+// Columnless reports whether the file failed for want of a column.
+func (v unusableView) Columnless() bool {
 	return v.Failure.Code == roster.MissingColumn && len(v.Reading.Columns) > 0
 }
+
+// ColumnsMatter reports whether to choose columns is what would help.
+func (v unusableView) ColumnsMatter() bool { return v.Columnless() && len(v.Hints) == 0 }
 
 // showUnusable shows why a file could not be used.
 func (s *Site) showUnusable(c *gin.Context, status int, admin *roster.User, i *roster.Import, problem string) (err error) {
@@ -62,10 +60,8 @@ func (s *Site) showUnusable(c *gin.Context, status int, admin *roster.User, i *r
 			return err
 		}
 		v.Reading = newReading(i, header)
-		if i.Failure.Code == roster.EncodingError {
-			if v.Hints, err = s.encodingOfAll(ctx, i); err != nil {
-				return err
-			}
+		if v.Hints, err = s.unusableHints(ctx, i); err != nil {
+			return err
 		}
 	}
 	return s.show(c, status, admin, v)
@@ -96,18 +92,33 @@ func (s *Site) header(ctx context.Context, i *roster.Import) ([]string, error) {
 	return header, nil
 }
 
-// encodingOfAll hints at the encoding of a file that could not be read at all.
-func (s *Site) encodingOfAll(ctx context.Context, i *roster.Import) ([]hint, error) {
+// unusableHints are how a file that could not be read, or lacks a column, might
+// be read after all.
+func (s *Site) unusableHints(ctx context.Context, i *roster.Import) ([]hint, error) {
 	sample := make([]byte, sampleBytes)
 	n, err := io.ReadFull(s.Store.OpenUpload(ctx, i.ID, 0), sample)
 	if err != nil && !errors.Is(err, io.ErrUnexpectedEOF) && !errors.Is(err, io.EOF) {
 		return nil, err
 	}
-	return encodingHint("", tabular.Guess(sample[:n]), i.Options.Encoding), nil
+	sample = sample[:n]
+	switch i.Failure.Code {
+	case roster.EncodingError:
+		return encodingHint("", tabular.Guess(sample), i.Options.Encoding), nil
+	case roster.MissingColumn, roster.DuplicateColumn, roster.MalformedFile:
+		if d, ok := intake.BetterDelimiter(sample, i.Options); ok {
+			name := delimiterNames[d]
+			return []hint{{Text: "The file looks like one with a " + name + " between cells.", Button: "Read it with a " + name, Field: fieldDelimiter, Value: name}}, nil
+		}
+		if row, ok := intake.HeaderBelow(sample, i.Options); ok {
+			return []hint{{Text: fmt.Sprintf("The names of the columns seem to stand in row %d, but the first row has to name them. "+
+				"Delete everything above row %d in your spreadsheet, save it as CSV and upload it again.", row, row)}}, nil
+		}
+	}
+	return nil, nil
 }
 
 // previewHints are what could be set right before the import.
-func (s *Site) previewHints(ctx context.Context, i *roster.Import, layout storage.Layout) (hints []hint, err error) {
+func (s *Site) previewHints(ctx context.Context, i *roster.Import) (hints []hint, err error) {
 	refused := map[roster.Code]int64{}
 	if i.Failed > 0 {
 		reasons, err := s.Store.RefusalReasons(ctx, i.ID)
@@ -119,16 +130,7 @@ func (s *Site) previewHints(ctx context.Context, i *roster.Import, layout storag
 		}
 	}
 	if n := refused[roster.EncodingError]; n > 0 {
-		likely, err := s.encodingOfRows(ctx, i, layout)
-		if err != nil {
-			return nil, err
-		}
-		text := counted(n, "row is", "rows are") + " not valid text in the encoding the file was read with."
-		if likely == mixedEncodings {
-			hints = []hint{{Text: text + " The rest of the file is as it should be, so no other encoding reads all of it: mend these cells alone.", Field: fieldEncoding}}
-		} else {
-			hints = encodingHint(text, likely, i.Options.Encoding)
-		}
+		hints = encodingOfRows(i, counted(n, "row is", "rows are")+" not valid text in the encoding the file was read with.")
 	}
 	switch n := refused[roster.DuplicateEmail]; {
 	case i.Options.OnDuplicate == roster.UpdateDuplicates:
@@ -145,59 +147,18 @@ func (s *Site) previewHints(ctx context.Context, i *roster.Import, layout storag
 	return hints, nil
 }
 
-// mixedEncodings is what rows are encoded in of which some, with letters beyond
-// ASCII, are UTF-8 and others are not: typed together from two programs.
-const mixedEncodings = "mixed"
-
-// encodingOfRows guesses what the rows are encoded in that are not UTF-8.
-func (s *Site) encodingOfRows(ctx context.Context, i *roster.Import, layout storage.Layout) (string, error) {
-	first, err := s.Store.RefusalsFor(ctx, i.ID, roster.EncodingError, 0, 1)
-	if err != nil || len(first) == 0 {
-		return "", err
-	}
-	start := make([]byte, len(utf8Mark))
-	if _, err := io.ReadFull(s.Store.OpenUpload(ctx, i.ID, 0), start); err != nil && !errors.Is(err, io.ErrUnexpectedEOF) && !errors.Is(err, io.EOF) {
-		return "", err
-	}
-	if string(start) == utf8Mark {
-		return mixedEncodings, nil
-	}
-	mark, err := s.Store.MarkBefore(ctx, i.ID, first[0].Row)
-	if err != nil || mark.Row == 0 {
-		return "", err
-	}
-	sheet, err := intake.Resume(s.Store.OpenUpload(ctx, i.ID, mark.Offset), layout.Format, layout.Header, i.Options.Mapping, mark)
-	if err != nil {
-		return "", err
-	}
-	for range sampleRows {
-		row, err := sheet.Next()
-		if errors.Is(err, io.EOF) {
-			break
-		}
-		if err != nil {
-			return "", err
-		}
-		if beyondASCII(row) {
-			return mixedEncodings, nil
+// encodingOfRows hints at the encoding of rows that are not valid text, by what
+// the check has warned of.
+func encodingOfRows(i *roster.Import, text string) []hint {
+	for _, w := range i.Warnings {
+		switch w.Code {
+		case roster.WarnMixedEncodings:
+			return []hint{{Text: text + " The rest of the file is as it should be, so no other encoding reads all of it: mend these cells alone.", Field: fieldEncoding}}
+		case roster.WarnLikelyEncoding:
+			return encodingHint(text, w.Encoding, i.Options.Encoding)
 		}
 	}
-	return sheet.LikelyEncoding(), nil
-}
-
-// utf8Mark begins a file that says of itself that it is UTF-8.
-const utf8Mark = "\ufeff"
-
-// beyondASCII reports whether a row is valid text with more than ASCII in it.
-func beyondASCII(row *intake.Row) bool {
-	for _, p := range row.Problems {
-		if p.Code == roster.EncodingError {
-			return false
-		}
-	}
-	return slices.ContainsFunc(row.Cells, func(cell []byte) bool {
-		return slices.ContainsFunc(cell, func(b byte) bool { return b >= utf8.RuneSelf })
-	})
+	return nil
 }
 
 // encodingHint offers to read a file in the likely encoding, if that is another

@@ -72,7 +72,7 @@ func (v previewView) Button() string {
 func (v previewView) Notes() []roster.Warning {
 	var notes []roster.Warning
 	for _, w := range v.Warnings {
-		if w.Code == roster.WarnLikelyEncoding && v.hinted(fieldEncoding) {
+		if (w.Code == roster.WarnLikelyEncoding || w.Code == roster.WarnMixedEncodings) && v.hinted(fieldEncoding) {
 			continue
 		}
 		if len(w.Mapping) > 0 {
@@ -119,7 +119,7 @@ func (s *Site) showPreview(c *gin.Context, status int, admin *roster.User, i *ro
 			return err
 		}
 		v.Reading = newReading(i, layout.Header)
-		if v.Hints, err = s.previewHints(ctx, i, layout); err != nil {
+		if v.Hints, err = s.previewHints(ctx, i); err != nil {
 			return err
 		}
 	}
