@@ -16,7 +16,8 @@ type UserFilter struct {
 	EmailKey   string // exact, as compared
 	Status     roster.UserStatus
 	Role       roster.Role
-	Department string                  // exact
+	Department string                  // exact, unless AnyCase
+	AnyCase    bool                    // of the department
 	Invitation roster.InvitationStatus // expired included
 	Query      string                  // part of name, e-mail or department, any case
 	ImportID   uuid.UUID               // created by this import
@@ -171,6 +172,27 @@ func (s *Store) usersByID(ctx context.Context, ids []uuid.UUID) ([]*roster.User,
 	return users, nil
 }
 
+const (
+	// lookedAtForDepartments is how many users Departments reads, by the
+	// primary key.
+	lookedAtForDepartments = 2000
+	// mostDepartments is how many it names.
+	mostDepartments = 50
+)
+
+// Departments names departments of the newest users, most of them first: some
+// to choose from, not all there are. Those that differ in case count as one.
+func (s *Store) Departments(ctx context.Context) (names []string, err error) {
+	defer translate(&err, "list departments")
+	return names, s.db.SelectContext(ctx, &names, `
+		SELECT min(department)
+		  FROM (SELECT department FROM users ORDER BY id DESC LIMIT $1) AS newest
+		 WHERE department <> ''
+		 GROUP BY lower(department)
+		 ORDER BY count(*) DESC, 1
+		 LIMIT $2`, lookedAtForDepartments, mostDepartments)
+}
+
 func (f UserFilter) conditions() *conditions {
 	where := &conditions{}
 	if f.EmailKey != "" {
@@ -182,7 +204,11 @@ func (f UserFilter) conditions() *conditions {
 	if f.Role != "" {
 		where.add("u.role = ?", f.Role)
 	}
-	if f.Department != "" {
+	switch {
+	case f.Department == "":
+	case f.AnyCase:
+		where.add("lower(u.department) = lower(?)", f.Department)
+	default:
 		where.add("u.department = ?", f.Department)
 	}
 	switch f.Invitation {

@@ -24,12 +24,14 @@ const maxQuery = 200
 type usersView struct {
 	userSearch
 	Users []*roster.User
-	Total storage.UserTotal
-	Done  *changeDone // what was just done to users, nil for nothing
-	Later bool        // not the first page
-	First string      // path of the first page
-	Next  string      // path of the next page, "" on the last
-	Here  string      // path of this page
+	// Departments are some to choose from.
+	Departments []string
+	Total       storage.UserTotal
+	Done        *changeDone // what was just done to users, nil for nothing
+	Later       bool        // not the first page
+	First       string      // path of the first page
+	Next        string      // path of the next page, "" on the last
+	Here        string      // path of this page
 }
 
 func (usersView) frame() frame {
@@ -70,7 +72,7 @@ type userSearch struct {
 	Query      string            // part of name, address or department, as typed
 	Status     roster.UserStatus // "" for any
 	Role       roster.Role       // "" for any
-	Department string            // "" for any
+	Department string            // in any case, "" for any
 	Invitation roster.InvitationStatus
 	Import     string            // id of the import that created them, "" for any
 	Order      storage.UserOrder // of the list
@@ -105,7 +107,7 @@ func readUserSearch(c *gin.Context) userSearch {
 // filter is the search as the database takes it.
 func (v userSearch) filter() storage.UserFilter {
 	f := storage.UserFilter{
-		Query: v.Query, Status: v.Status, Role: v.Role, Department: v.Department, Invitation: v.Invitation,
+		Query: v.Query, Status: v.Status, Role: v.Role, Department: v.Department, AnyCase: true, Invitation: v.Invitation,
 		Order: v.Order, Reversed: v.Reversed,
 	}
 	if v.Import != "" {
@@ -213,6 +215,9 @@ func (s *Site) listUsers(c *gin.Context, user *roster.User) error {
 	}
 	users, total, err := s.Store.FindUsers(ctx, filter)
 	if err != nil {
+		return err
+	}
+	if v.Departments, err = s.Store.Departments(ctx); err != nil {
 		return err
 	}
 	v.Total, v.Users, v.First, v.Here = total, users, v.path(landing), v.path(landing)

@@ -46,6 +46,8 @@ func TestUsersFilters(t *testing.T) {
 		"?role=admin&status=invited":   "Zoe",
 		"?department=Research":         "Carl|Zoe",
 		"?department=Sales+%26+More":   "bob",
+		"?department=research":         "Carl|Zoe",
+		"?department=Sales":            "",
 		"?invitation=failed":           "bob",
 		"?invitation=held&sort=-email": "Zoe|Carl",
 		"?invitation=nonsense":         "Carl|bob|Zoe|Ada Admin",
@@ -54,6 +56,10 @@ func TestUsersFilters(t *testing.T) {
 	}
 	b.get("/admin/users?role=admin").says(".head .sub", "2 users match")
 	b.get("/admin/users").says(".head .sub", "4 users").says(".said", "550 no such user")
+	offered := b.get("/admin/users").find("#departments option")
+	if len(offered) != 2 || attribute(offered[0], "value") != "Research" || attribute(offered[1], "value") != "Sales & More" {
+		t.Errorf("%d departments are offered, want 2, the larger one first", len(offered))
+	}
 	p := b.get("/admin/users?department=Research&sort=-name")
 	if th := p.find("th[aria-sort=descending] a"); len(th) != 1 || attribute(th[0], "href") != "/admin/users?department=Research&sort=name" {
 		t.Errorf("the heading does not turn the order round: %s", p.text("th[aria-sort]"))
