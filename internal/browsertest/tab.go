@@ -45,7 +45,7 @@ func NewTab(t testing.TB, base string, scripts bool) *Tab {
 	err := chromedp.Listen(tab.Ctx, func(event any) {
 		// Every status from 400 on is logged too, asked for or not, and every
 		// autofocus that a form with an error has no use for.
-		if e, ok := event.(*log.EventEntryAdded); ok && !strings.HasPrefix(e.Entry.Text, "Failed to load resource: the server responded") &&
+		if e, ok := event.(*log.EventEntryAdded); ok && e.Entry.Level != log.EntryLevelInfo && !strings.HasPrefix(e.Entry.Text, "Failed to load resource: the server responded") &&
 			!strings.HasPrefix(e.Entry.Text, "Autofocus processing was blocked") {
 			tab.mu.Lock()
 			defer tab.mu.Unlock()
