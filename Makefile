@@ -26,7 +26,7 @@ endif
 TESTENV := GOFLAGS="$$($(GO) env GOFLAGS) -buildvcs=false"
 
 .DEFAULT_GOAL := help
-.PHONY: help test lint fmt vuln sbom bench microbench fuzz chaos build dev clean
+.PHONY: help test lint fmt vuln sbom bench microbench fuzz chaos soak build dev clean
 
 help: ## list the targets
 	@awk -F ':.*## ' '/^[a-z]+:.*## / { printf "  make %-10s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
@@ -74,6 +74,9 @@ fuzz: ## each fuzz target for FUZZTIME=25s, some ten minutes in all
 
 chaos: ## the fault experiments in full size; RUN=regexp for some of them
 	$(TESTENV) ROLLCALL_CHAOS=full $(GO) test -v -count 1 -timeout 60m -run '$(RUN)' ./chaos
+
+soak: ## imports and undoes for SOAK=10m and looks for anything that grows
+	$(TESTENV) ROLLCALL_SOAK=$(SOAK) $(GO) test -v -count 1 -timeout 2h -run '^TestSoak$$' ./e2e
 
 # What /healthz calls this build: the tag or commit, where git can tell.
 VERSION    ?= $(shell git describe --tags --always --dirty 2>/dev/null || echo dev)
