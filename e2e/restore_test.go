@@ -12,14 +12,19 @@ import (
 	"rollcall/internal/pgtest"
 )
 
-// postgresTool runs a program of PostgreSQL's, as the manual for operators says.
+// postgresTool runs a program of PostgreSQL's, as the manual for operators says:
+// the one that came with the server, whose links may stand elsewhere alone.
 func postgresTool(t *testing.T, name string, args ...string) {
 	t.Helper()
 	found, err := devstack.FindPostgres(t.Context())
 	if err != nil {
 		t.Fatal(err)
 	}
-	if out, err := exec.CommandContext(t.Context(), filepath.Join(found.Dir, name), args...).CombinedOutput(); err != nil {
+	server, err := filepath.EvalSymlinks(filepath.Join(found.Dir, "postgres"))
+	if err != nil {
+		t.Fatal(err)
+	}
+	if out, err := exec.CommandContext(t.Context(), filepath.Join(filepath.Dir(server), name), args...).CombinedOutput(); err != nil {
 		t.Fatalf("%s: %v\n%s", name, err, out)
 	}
 }
