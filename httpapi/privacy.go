@@ -30,9 +30,8 @@ func (a *API) exportUser(c *gin.Context, by caller, id uuid.UUID) error {
 		if err != nil {
 			return err
 		}
-		attach(c.Writer.Header(), "user-"+p.UserID.String()+".json")
-		c.JSON(http.StatusOK, report)
-		return nil
+		c.Header("Content-Disposition", disposition("user-"+p.UserID.String()+".json"))
+		return a.json(c, http.StatusOK, report)
 	})
 }
 
@@ -49,8 +48,7 @@ func (a *API) eraseUser(c *gin.Context, by caller, id uuid.UUID) error {
 		if err != nil {
 			return err
 		}
-		c.JSON(http.StatusOK, erased)
-		return nil
+		return a.json(c, http.StatusOK, erased)
 	})
 }
 
