@@ -2,6 +2,7 @@ package tabular
 
 import (
 	"bytes"
+	"encoding/binary"
 	"io"
 	"unicode/utf8"
 )
@@ -170,8 +171,25 @@ func (r *Reader) checked(e extent, text []byte) extent {
 	if bytes.IndexByte(text, 0) >= 0 {
 		e.fault = Fault{Kind: FaultNUL, Cell: r.firstCell(func(c []byte) bool { return bytes.IndexByte(c, 0) >= 0 })}
 	}
-	r.genuine = r.genuine || utf8.RuneCount(text) < len(text)
+	r.genuine = r.genuine || beyondASCII(text)
 	return e
+}
+
+// beyondASCII reports whether text has other characters than ASCII. It looks at
+// eight bytes at a time, since most files have none.
+func beyondASCII(text []byte) bool {
+	const high = 0x8080808080808080
+	for ; len(text) >= 8; text = text[8:] {
+		if binary.LittleEndian.Uint64(text)&high != 0 {
+			return true
+		}
+	}
+	for _, b := range text {
+		if b >= utf8.RuneSelf {
+			return true
+		}
+	}
+	return false
 }
 
 // suspect keeps some of the text that is not valid, for LikelyEncoding.
