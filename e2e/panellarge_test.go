@@ -2,6 +2,7 @@ package e2e_test
 
 import (
 	"context"
+	"database/sql"
 	"fmt"
 	"os"
 	"path/filepath"
@@ -11,6 +12,7 @@ import (
 	"time"
 
 	"github.com/chromedp/chromedp"
+	_ "github.com/lib/pq"
 
 	"rollcall/internal/browsertest"
 )
@@ -18,6 +20,18 @@ import (
 // rowsVariable says how many rows TestLargeFileInPanel imports instead of the
 // few it does to be quick.
 const rowsVariable = "ROLLCALL_PANEL_ROWS"
+
+// slowly makes every batch wait at a gate, and then take at least a quarter of a
+// second, in its transaction: more batches than a page may show, however fast
+// the machine.
+const slowly = `
+	CREATE FUNCTION slowly() RETURNS trigger LANGUAGE plpgsql AS $$
+	BEGIN
+		PERFORM pg_advisory_xact_lock_shared(1), pg_sleep(0.25);
+		RETURN NEW;
+	END $$;
+	CREATE TRIGGER slowly BEFORE UPDATE ON imports FOR EACH ROW
+		WHEN (NEW.checked <> OLD.checked OR NEW.processed <> OLD.processed) EXECUTE FUNCTION slowly()`
 
 // record makes the page note when its numbers change.
 const record = `window.seen = [];
@@ -36,45 +50,88 @@ func TestLargeFileInPanel(t *testing.T) {
 		rows = n
 	}
 	d := startDev(t, filepath.Join(devDir(t), "data"), "")
-	p := panel{browsertest.NewTab(t, d.url, true), d}
+	p, gate := panel{browsertest.NewTab(t, d.url, true), d}, newGate(d)
 	p.Open("/admin/users/import")
 	p.signIn("admin@example.com", d.told(`Sign-in +\S+ +(\S+)`), "#file")
-	var file strings.Builder
-	file.WriteString("email,name,role,department\n")
-	for n := range rows {
-		fmt.Fprintf(&file, "person.%d@example.com,Person Number %d,,Department %d\n", n, n, n%40)
-	}
-	p.Choose("#file", "large.csv", file.String())
-	p.Press("form[data-upload] .primary", ".state")
+	p.Choose("#file", "large.csv", manyPeople(rows))
+	gate.shut()
+	p.Press("form[data-upload] .primary", ".state-checking")
+	p.watch("preview", gate)
 	p.settled(".state-ready")
 	p.Press("input[name=send_invitations][value=false]", "button[form=confirm]")
-	p.Do(chromedp.Click(chromedp.CSS("button[form=confirm]")))
-	p.settled(".state-importing, .state-completed")
-	_ = chromedp.Do(p.Ctx, chromedp.Reload()) // may meet the page's own, at the end of the import
-
-	followed := p.follow()
-	t.Logf("%d rows: %s", rows, followed)
-	if followed.changes == 0 && followed.lasted > 2*time.Second { // else it was over before anybody could look
-		t.Error("the numbers of the page did not move")
-	}
-	if most := 2*followed.lasted.Seconds() + 2; float64(followed.changes) > most {
-		t.Errorf("the numbers moved %d times in %s, more than twice a second", followed.changes, followed.lasted)
-	}
-	if grown := followed.heapAfter - followed.heapBefore; grown > 1<<20 {
-		t.Errorf("the page grew by %d bytes", grown)
-	}
-	if grown := followed.nodesAfter - followed.nodesBefore; grown > 50 {
-		t.Errorf("the page grew by %d nodes", grown)
-	}
+	gate.shut()
+	p.Press("button[form=confirm]", ".state-importing")
+	p.Do(chromedp.Reload())
+	p.watch("import", gate)
+	p.settled(".state-completed")
 	at, err := chromedp.Run(p.Ctx, chromedp.Location())
 	if err != nil {
 		t.Fatal(err)
 	}
 	p.signOut()
 	p.Open(strings.TrimPrefix(at, d.url))
-	p.signIn("admin@example.com", d.told(`Sign-in +\S+ +(\S+)`), ".state")
-	p.settled(".state-completed")
-	p.Awaits(".state h2", fmt.Sprintf("%d,%03d users imported, 0 rows failed", rows/1000, rows%1000))
+	p.signIn("admin@example.com", d.told(`Sign-in +\S+ +(\S+)`), ".state-completed")
+	p.Reads(".state h2", fmt.Sprintf("%d,%03d users imported, 0 rows failed", rows/1000, rows%1000))
+}
+
+func manyPeople(rows int) string {
+	var file strings.Builder
+	file.WriteString("email,name,role,department\n")
+	for n := range rows {
+		fmt.Fprintf(&file, "person.%d@example.com,Person Number %d,,Department %d\n", n, n, n%40)
+	}
+	return file.String()
+}
+
+// gate is where batches wait while it is shut.
+type gate struct {
+	*testing.T
+	conn *sql.Conn
+}
+
+func newGate(d *dev) gate {
+	d.Helper()
+	db, err := sql.Open("postgres", d.told(`PostgreSQL +(\S+)`))
+	if err != nil {
+		d.Fatal(err)
+	}
+	d.Cleanup(func() { db.Close() })
+	conn, err := db.Conn(d.Context())
+	if err != nil {
+		d.Fatal(err)
+	}
+	g := gate{d.T, conn}
+	g.exec(slowly)
+	return g
+}
+
+func (g gate) shut() { g.Helper(); g.exec(`SELECT pg_advisory_lock(1)`) }
+func (g gate) open() { g.Helper(); g.exec(`SELECT pg_advisory_unlock(1)`) }
+
+func (g gate) exec(query string) {
+	g.Helper()
+	if _, err := g.conn.ExecContext(g.Context(), query); err != nil {
+		g.Fatal(err)
+	}
+}
+
+// watch opens the gate and judges what the page does until the work is done.
+func (p panel) watch(what string, g gate) {
+	p.Helper()
+	f := p.follow(g)
+	p.Logf("%s: %s", what, f)
+	if f.changes < 3 || f.looks < 3 || f.first.heap == 0 || f.first.nodes == 0 || f.last.heap == 0 || f.last.nodes == 0 {
+		p.Fatalf("%s: too little was measured to judge: %s", what, f)
+	}
+	if most := 2*f.between.Seconds() + 2; float64(f.changes) > most {
+		p.Errorf("%s: the numbers moved %d times in %s, more than twice a second", what, f.changes, f.between)
+	}
+	if grown := f.last.heap - f.first.heap; grown > 1<<20 {
+		p.Errorf("%s: the page grew by %d bytes", what, grown)
+	}
+	if grown := f.last.nodes - f.first.nodes; grown > 50 {
+		p.Errorf("%s: the page grew by %d nodes", what, grown)
+	}
 }
 
 // settled waits as long as many rows take.
@@ -89,48 +146,61 @@ func (p panel) settled(selector string) {
 
 // followed is what a page did that followed an import.
 type followed struct {
-	changes                 int           // of its numbers
-	lasted                  time.Duration // from the first look to the last
-	heapBefore, heapAfter   int64         // bytes, after garbage was collected
-	nodesBefore, nodesAfter int64
+	changes     int           // of its numbers
+	between     time.Duration // the first change and the last
+	looks       int           // times it was weighed
+	first, last weight
+}
+
+// weight is what a page takes.
+type weight struct {
+	heap  int64 // bytes of its scripts, after garbage was collected
+	nodes int64
 }
 
 func (f followed) String() string {
-	return fmt.Sprintf("%d changes in %s, heap from %d to %d kB, nodes from %d to %d",
-		f.changes, f.lasted.Round(time.Millisecond), f.heapBefore>>10, f.heapAfter>>10, f.nodesBefore, f.nodesAfter)
+	return fmt.Sprintf("%d changes in %s, heap from %d to %d kB, nodes from %d to %d, looked at %d times",
+		f.changes, f.between.Round(time.Millisecond), f.first.heap>>10, f.last.heap>>10, f.first.nodes, f.last.nodes, f.looks)
 }
 
-// follow watches the page of a running import until just before it ends: then
-// the page is loaded again.
-func (p panel) follow() (f followed) {
+// follow opens the gate and watches the page until just before the work is
+// done: then it loads itself again.
+func (p panel) follow(g gate) (f followed) {
 	p.Helper()
 	p.Do(chromedp.Evaluate[chromedp.Void](record))
-	f.heapBefore, f.nodesBefore = p.size()
-	began := time.Now()
+	var err error
+	if f.first, err = p.weigh(); err != nil {
+		p.Fatal(err)
+	}
+	g.open()
 	for {
-		seen, err := chromedp.Run(p.Ctx, chromedp.Evaluate[int]("window.seen ? seen.length : -1"))
-		if err != nil || seen < 0 { // another page has come
+		at, err := chromedp.Run(p.Ctx, chromedp.Evaluate[[]float64]("window.seen ?? null")) // milliseconds
+		if err != nil || at == nil {                                                        // another page has come
 			return f
 		}
-		heap, nodes := p.size()
+		now, err := p.weigh()
+		if err != nil {
+			return f
+		}
 		if still, err := chromedp.Run(p.Ctx, chromedp.Evaluate[bool]("!!window.seen")); err != nil || !still {
 			return f
 		}
-		f.changes, f.lasted, f.heapAfter, f.nodesAfter = seen, time.Since(began), heap, nodes
+		f.last, f.looks, f.changes = now, f.looks+1, len(at)
+		if len(at) > 0 {
+			f.between = time.Duration((at[len(at)-1] - at[0]) * float64(time.Millisecond))
+		}
 		time.Sleep(250 * time.Millisecond)
 	}
 }
 
-// size is what the page takes: bytes of its scripts' heap, and nodes.
-func (p panel) size() (heap, nodes int64) {
-	p.Helper()
+func (p panel) weigh() (w weight, err error) {
 	var answer struct {
 		Metrics []struct {
-			Name  string
-			Value float64
-		}
+			Name  string  `json:"name"`
+			Value float64 `json:"value"`
+		} `json:"metrics"`
 	}
-	p.Do(chromedp.Func(func(ctx context.Context, t *chromedp.Target) error {
+	err = chromedp.Do(p.Ctx, chromedp.Func(func(ctx context.Context, t *chromedp.Target) error {
 		if err := t.Call(ctx, "HeapProfiler.collectGarbage", nil, nil); err != nil {
 			return err
 		}
@@ -142,10 +212,10 @@ func (p panel) size() (heap, nodes int64) {
 	for _, m := range answer.Metrics {
 		switch m.Name {
 		case "JSHeapUsedSize":
-			heap = int64(m.Value)
+			w.heap = int64(m.Value)
 		case "Nodes":
-			nodes = int64(m.Value)
+			w.nodes = int64(m.Value)
 		}
 	}
-	return heap, nodes
+	return w, err
 }
