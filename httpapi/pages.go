@@ -75,7 +75,7 @@ func (p *pages) turn(ctx context.Context, id uuid.UUID) (page, error) {
 		return page{Import: i}, nil
 	}
 	kept, ok := p.kept(id)
-	if ok && kept.Revision == i.Revision {
+	if ok && kept.Revision >= i.Revision { // a later read may have been quicker
 		return kept, nil
 	}
 	view := viewOf(i)
@@ -118,7 +118,10 @@ func (p *pages) forget(id uuid.UUID) {
 func (p *pages) keep(id uuid.UUID, now page) {
 	p.mu.Lock()
 	defer p.mu.Unlock()
-	_, ok := p.last[id]
+	kept, ok := p.last[id]
+	if ok && kept.Revision >= now.Revision {
+		return
+	}
 	for other := range p.last { // any of them: it is read again when it is asked for
 		if ok || len(p.last) < maxPages {
 			break

@@ -2,26 +2,39 @@ package httpapi
 
 import (
 	"context"
+	"slices"
 	"sync"
 	"time"
 )
 
-// shared makes one read for all who ask for the same thing at once. Whoever
-// asks while a read is under way waits for the next one, so what is returned
-// was read after it was asked for; however many ask, there is never more than
-// one read of a key under way and one about to begin, and the reads of a key
-// begin some time apart. What is returned belongs to all who asked: it must not
-// be changed.
+// shared makes one read for all who ask for the same thing at once. Whoever asks
+// gets what a read brought that began after they asked. However many ask, the
+// reads of a key begin some time apart, and a few of them are under way at most:
+// one that is slow, on a machine that has better things to do, is overtaken by
+// the next and keeps nobody waiting. What is returned belongs to all who asked:
+// it must not be changed.
 type shared[K comparable, V any] struct {
 	read func(context.Context, K) (V, error) // bounded by ordinary
 
 	mu    sync.Mutex
-	reads map[K]*turn[V] // for each key being read, the turn after; nil if nobody waits
+	reads map[K]*reads[V]
 }
 
-// apart is the least time between the beginnings of two reads of one key: two
-// thousand who ask in the same second are answered by two hundred reads of it.
-const apart = 5 * time.Millisecond
+const (
+	// apart is the least time between the beginnings of two reads of one key: two
+	// thousand who ask in the same second are answered by two hundred reads of it.
+	apart = 5 * time.Millisecond
+	// abreast is how many reads of one key may be under way.
+	abreast = 4
+)
+
+// reads are those of one key.
+type reads[V any] struct {
+	next  *turn[V]      // about to begin; nil if nobody waits for it
+	under []*turn[V]    // begun and not answered, in this order
+	busy  chan struct{} // one token for each read under way
+	paced bool          // a goroutine sees to the next one
+}
 
 // turn is a read and those who wait for it.
 type turn[V any] struct {
@@ -31,7 +44,7 @@ type turn[V any] struct {
 }
 
 func newShared[K comparable, V any](read func(context.Context, K) (V, error)) *shared[K, V] {
-	return &shared[K, V]{read: read, reads: map[K]*turn[V]{}}
+	return &shared[K, V]{read: read, reads: map[K]*reads[V]{}}
 }
 
 // get reads what is under the key, or takes part in such a read. The end of ctx
@@ -50,43 +63,73 @@ func (s *shared[K, V]) get(ctx context.Context, key K) (V, error) {
 func (s *shared[K, V]) join(key K) *turn[V] {
 	s.mu.Lock()
 	defer s.mu.Unlock()
-	next, busy := s.reads[key]
-	switch {
-	case next != nil:
-		return next
-	case busy:
-		next = &turn[V]{done: make(chan struct{})}
-		s.reads[key] = next
-		return next
+	r := s.reads[key]
+	if r == nil {
+		r = &reads[V]{busy: make(chan struct{}, abreast)}
+		s.reads[key] = r
 	}
-	s.reads[key] = nil
-	now := &turn[V]{done: make(chan struct{})}
-	go s.run(key, now)
-	return now
+	if r.next == nil {
+		r.next = &turn[V]{done: make(chan struct{})}
+	}
+	if !r.paced {
+		r.paced = true
+		go s.pace(key, r)
+	}
+	return r.next
 }
 
-// run reads for as long as there are people waiting.
-func (s *shared[K, V]) run(key K, t *turn[V]) {
-	for t != nil {
-		again := time.Now().Add(apart)
-		ctx, cancel := context.WithTimeout(context.Background(), ordinary)
-		t.value, t.err = s.read(ctx, key)
-		cancel()
-		close(t.done)
-		time.Sleep(time.Until(again))
-		t = s.after(key)
+// pace begins reads for as long as there are people waiting.
+func (s *shared[K, V]) pace(key K, r *reads[V]) {
+	for {
+		r.busy <- struct{}{}
+		t := s.begin(key, r)
+		if t == nil {
+			return
+		}
+		go s.run(key, r, t)
+		time.Sleep(apart)
 	}
 }
 
-// after is the next turn; nil, and the key is free, if nobody waits for one.
-func (s *shared[K, V]) after(key K) *turn[V] {
+// begin takes the next turn; nil if nobody waits for one.
+func (s *shared[K, V]) begin(key K, r *reads[V]) *turn[V] {
 	s.mu.Lock()
 	defer s.mu.Unlock()
-	next := s.reads[key]
-	if next == nil {
-		delete(s.reads, key)
-	} else {
-		s.reads[key] = nil
+	t := r.next
+	if t == nil {
+		<-r.busy
+		r.paced = false
+		s.tidy(key, r)
+		return nil
 	}
-	return next
+	r.next, r.under = nil, append(r.under, t)
+	return t
+}
+
+func (s *shared[K, V]) run(key K, r *reads[V], t *turn[V]) {
+	ctx, cancel := context.WithTimeout(context.Background(), ordinary)
+	defer cancel()
+	value, err := s.read(ctx, key)
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	<-r.busy
+	if k := slices.Index(r.under, t); k >= 0 { // nobody has overtaken it
+		first := k // a failure is its own only
+		if err == nil {
+			first = 0
+		}
+		for _, answered := range r.under[first : k+1] {
+			answered.value, answered.err = value, err
+			close(answered.done)
+		}
+		r.under = slices.Delete(r.under, first, k+1)
+	}
+	s.tidy(key, r)
+}
+
+// tidy forgets a key that nobody asks for. The lock is held.
+func (s *shared[K, V]) tidy(key K, r *reads[V]) {
+	if !r.paced && len(r.busy) == 0 && s.reads[key] == r {
+		delete(s.reads, key)
+	}
 }

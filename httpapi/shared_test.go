@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"sync"
+	"sync/atomic"
 	"testing"
 	"testing/synctest"
 	"time"
@@ -42,6 +43,58 @@ func TestManyAskersMakeTwoReads(t *testing.T) {
 		synctest.Wait()
 		if reads != 2 || s.Keys() != 0 {
 			t.Errorf("%d reads, %d keys kept", reads, s.Keys())
+		}
+	})
+}
+
+// TestSlowReadIsOvertaken: who waits for a read that hangs is answered by the next
+// one, of which there are a few at most; one that fails fails for its own only.
+func TestSlowReadIsOvertaken(t *testing.T) {
+	t.Parallel()
+	synctest.Test(t, func(t *testing.T) {
+		var begun atomic.Int64
+		s := httpapi.NewShared(func(context.Context, string) (int, error) {
+			n := int(begun.Add(1))
+			switch n {
+			case 1, 4, 5, 6, 7:
+				time.Sleep(time.Second)
+			case 2:
+				return 0, errors.New("away")
+			}
+			return n, nil
+		})
+		ask := func() (n int, err error, took time.Duration) {
+			began := time.Now()
+			n, err = s.Get(t.Context(), "x")
+			return n, err, time.Since(began)
+		}
+		var all sync.WaitGroup
+		all.Go(func() {
+			if n, err, took := ask(); n != 3 || err != nil || took > 100*time.Millisecond {
+				t.Errorf("the first got %d, %v after %s", n, err, took)
+			}
+		})
+		synctest.Wait()
+		if n, err, _ := ask(); err == nil {
+			t.Errorf("the second got %d", n)
+		}
+		if n, err, took := ask(); n != 3 || err != nil || took > 100*time.Millisecond {
+			t.Errorf("the third got %d, %v after %s", n, err, took)
+		}
+		all.Wait()
+		time.Sleep(2 * time.Second) // all that was begun has ended
+		for range 100 {
+			all.Go(func() { _, _, _ = ask() })
+			time.Sleep(7 * time.Millisecond)
+		}
+		if n := begun.Load(); n != 7 {
+			t.Errorf("%d reads have begun, want 3 and 4 that are under way", n)
+		}
+		all.Wait()
+		synctest.Wait()
+		time.Sleep(time.Second)
+		if s.Keys() != 0 {
+			t.Errorf("%d keys kept", s.Keys())
 		}
 	})
 }
