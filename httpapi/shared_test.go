@@ -63,22 +63,22 @@ func TestSlowReadIsOvertaken(t *testing.T) {
 			}
 			return n, nil
 		})
-		ask := func() (n int, err error, took time.Duration) {
+		ask := func() (n int, took time.Duration, err error) {
 			began := time.Now()
 			n, err = s.Get(t.Context(), "x")
-			return n, err, time.Since(began)
+			return n, time.Since(began), err
 		}
 		var all sync.WaitGroup
 		all.Go(func() {
-			if n, err, took := ask(); n != 3 || err != nil || took > 100*time.Millisecond {
+			if n, took, err := ask(); n != 3 || err != nil || took > 100*time.Millisecond {
 				t.Errorf("the first got %d, %v after %s", n, err, took)
 			}
 		})
 		synctest.Wait()
-		if n, err, _ := ask(); err == nil {
+		if n, _, err := ask(); err == nil {
 			t.Errorf("the second got %d", n)
 		}
-		if n, err, took := ask(); n != 3 || err != nil || took > 100*time.Millisecond {
+		if n, took, err := ask(); n != 3 || err != nil || took > 100*time.Millisecond {
 			t.Errorf("the third got %d, %v after %s", n, err, took)
 		}
 		all.Wait()
