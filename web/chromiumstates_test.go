@@ -1,10 +1,12 @@
 package web_test
 
 import (
+	"database/sql"
 	"strings"
 	"testing"
 
 	"rollcall/internal/browsertest"
+	"rollcall/internal/pgtest"
 	"rollcall/roster"
 )
 
@@ -72,7 +74,14 @@ func TestStatesInChromium(t *testing.T) {
 	h.exec(`UPDATE imports SET purged_at = now() WHERE filename = 'bounced.csv'`)
 	c.Open(bounced)
 	c.Look("import-purged")
-	h.exec(`ALTER TABLE imports RENAME TO imports_away`)
+	owner, err := sql.Open("postgres", pgtest.Owner(t, h.database))
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer owner.Close()
+	if _, err := owner.ExecContext(t.Context(), `ALTER TABLE imports RENAME TO imports_away`); err != nil {
+		t.Fatal(err)
+	}
 	c.Open("/admin/imports")
 	c.Look("failure")
 	if heading := c.Text("h1"); strings.Contains(heading, "imports") {
