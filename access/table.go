@@ -78,6 +78,9 @@ var table = map[line]Need{
 	// Pages: sessions, no tokens. The list of users shows others than oneself to
 	// administrators only.
 	{get, "/admin/users"}:                       SignedIn,
+	{get, "/admin/account"}:                     SignedIn,
+	{post, "/admin/account/password"}:           SignedIn,
+	{post, "/admin/account/sessions"}:           SignedIn,
 	{get, "/admin/users/export.csv"}:            Administrator,
 	{get, "/admin/users/change"}:                Administrator,
 	{post, "/admin/users/change"}:               Administrator,

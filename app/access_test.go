@@ -103,7 +103,7 @@ func (b *building) user(email string, role roster.Role) uuid.UUID {
 func (b *building) session(id uuid.UUID) caller {
 	b.Helper()
 	secret, hash := auth.NewSession()
-	if err := b.store.CreateSession(b.Context(), hash, id, time.Hour, operator); err != nil {
+	if err := b.store.CreateSession(b.Context(), hash, id, "Firefox on Linux", time.Hour, operator); err != nil {
 		b.Fatal(err)
 	}
 	return func(r *http.Request) { r.AddCookie(&http.Cookie{Name: "rollcall_session", Value: secret}) }

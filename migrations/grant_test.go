@@ -66,7 +66,23 @@ func TestApplicationRole(t *testing.T) {
 	if _, err := app.ExecContext(t.Context(), `UPDATE audit_log SET actor = ''`); err == nil {
 		t.Error("the role has given itself the right to change the audit log")
 	}
+	const change = `INSERT INTO audit_log (id, actor_kind, actor_id, actor, action, target, target_id, detail)
+		VALUES ($1, 'system', $1, 'test', 'user.change', 'user', $2, '{"before": {"name": "Ada", "department": "A", "role": "user"}, "after": {"name": "Bea", "role": "admin"}}')`
+	for _, id := range []uuid.UUID{gone, there} {
+		if _, err := app.ExecContext(t.Context(), change, uuid.New(), id); err != nil {
+			t.Fatal(err)
+		}
+	}
 	forget(t, app, gone, there)
+	for id, want := range map[uuid.UUID]string{
+		gone:  `{"after": {"role": "admin"}, "before": {"role": "user"}}`,
+		there: `{"after": {"name": "Bea", "role": "admin"}, "before": {"name": "Ada", "role": "user", "department": "A"}}`,
+	} {
+		var detail string
+		if err := owner.QueryRowContext(t.Context(), `SELECT detail FROM audit_log WHERE target_id = $1`, id).Scan(&detail); err != nil || detail != want {
+			t.Errorf("detail of a change of who is gone (%v): %s, %v; want %s", id == gone, detail, err, want)
+		}
+	}
 	var n int
 	if err := owner.QueryRowContext(t.Context(), `SELECT count(*) FROM audit_log WHERE actor LIKE 'erased:%' AND address = '' AND action = 'session.create'`).Scan(&n); err != nil || n != 1 {
 		t.Errorf("%d entries are forgotten, %v", n, err)

@@ -167,7 +167,7 @@ func (h *house) live() (p storage.Person, first uuid.UUID) {
 	h.must(h.store.AcceptInvitation(ctx, p.UserID, 1, "hash", network))
 	me := storage.Entry{Actor: roster.Actor{Kind: roster.ActorUser, ID: p.UserID, Label: p.Email}, Address: network}
 	_, hash := auth.NewSession()
-	h.must(h.store.CreateSession(ctx, hash, p.UserID, time.Hour, me))
+	h.must(h.store.CreateSession(ctx, hash, p.UserID, "Firefox on Linux", time.Hour, me))
 	h.must(h.store.AskReset(ctx, emailKey, time.Minute))
 	_, err = h.store.CreateToken(ctx, "hr", [32]byte{1}, []string{"admin"}, 0, me)
 	h.must(err)
@@ -182,6 +182,10 @@ func (h *house) live() (p storage.Person, first uuid.UUID) {
 	h.upload(operator, []byte("no header of ours\n"+strings.ToUpper(email)+"\n"), true, roster.Options{})
 	_, err = h.store.ChangeUser(ctx, p.UserID, storage.UserChange{Department: new("Q")}, operator)
 	h.must(err)
+	for _, called := range []string{"Dr " + name, name} { // both stay in the audit log
+		_, err = h.store.ChangeUser(ctx, p.UserID, storage.UserChange{Name: &called}, operator)
+		h.must(err)
+	}
 	return p, first
 }
 
@@ -247,6 +251,11 @@ func TestReport(t *testing.T) {
 	t.Parallel()
 	h := newHouse(t)
 	p, _ := h.live()
+	other, err := h.store.PersonByKey(t.Context(), "other@example.com")
+	h.must(err)
+	me := storage.Entry{Actor: roster.Actor{Kind: roster.ActorUser, ID: p.UserID, Label: p.Email}, Address: network}
+	_, err = h.store.ChangeUser(t.Context(), other.UserID, storage.UserChange{Name: new("Renamed Someone"), Department: new("Their Desk"), Role: new(roster.RoleAdmin)}, me)
+	h.must(err)
 	r, err := h.office.Report(t.Context(), p, operator)
 	if err != nil {
 		t.Fatal(err)
@@ -257,8 +266,19 @@ func TestReport(t *testing.T) {
 	if len(r.Sessions) != 1 || len(r.Imports) != 1 || len(r.Refused) < 3 || len(r.Files) != 4 || r.ResetAt == nil {
 		t.Errorf("%d sessions, %d imports, %d refused rows, %d files, reset asked %v", len(r.Sessions), len(r.Imports), len(r.Refused), len(r.Files), r.ResetAt)
 	}
-	if len(r.Did) < 5 || r.Did[0].Address != network || len(r.Underwent) != 1 || r.Underwent[0].Action != "user.change" || r.Underwent[0].Address != "" {
+	if len(r.Did) < 5 || r.Did[0].Address != network || len(r.Underwent) != 3 || r.Underwent[0].Action != "user.change" || r.Underwent[0].Address != "" {
 		t.Errorf("did %d, underwent %+v", len(r.Did), r.Underwent)
+	}
+	if s := r.Sessions[0]; s.Address != network || s.Browser != "Firefox on Linux" {
+		t.Errorf("session: %+v", s)
+	}
+	if before := string(r.Underwent[0].Detail); !strings.Contains(before, "Dr Zenobia") {
+		t.Errorf("the change of the own name: %s", before)
+	}
+	for _, entry := range r.Did {
+		if did := string(entry.Detail); strings.Contains(did, "Someone") || strings.Contains(did, "Desk") || entry.Action == "user.change" && !strings.Contains(did, `"admin"`) {
+			t.Errorf("what was done to somebody else: %s", did)
+		}
 	}
 	out, err := json.Marshal(r)
 	if err != nil || bytes.Contains(out, []byte("hash")) {

@@ -44,6 +44,8 @@ type DossierSession struct {
 	CreatedAt  time.Time `db:"created_at" json:"created_at"`
 	LastSeenAt time.Time `db:"last_seen_at" json:"last_seen_at"`
 	ExpiresAt  time.Time `db:"expires_at" json:"expires_at"`
+	Address    string    `db:"address" json:"address"` // of the sign-in
+	Browser    string    `db:"browser" json:"browser"` // in words
 }
 
 // DossierEntry is a line of the audit log.
@@ -96,8 +98,11 @@ func (s *Store) Dossier(ctx context.Context, p Person, by Entry) (d Dossier, err
 		query string
 		args  []any
 	}{
-		{&d.Sessions, `SELECT created_at, last_seen_at, expires_at FROM sessions WHERE user_id = $1 ORDER BY created_at DESC LIMIT $2`, []any{p.UserID, dossierLines}},
-		{&d.Did, `SELECT at, action, target, target_id, detail, address FROM audit_log
+		{&d.Sessions, `SELECT created_at, last_seen_at, expires_at, address, browser FROM sessions WHERE user_id = $1 ORDER BY created_at DESC LIMIT $2`, []any{p.UserID, dossierLines}},
+		{&d.Did, `SELECT at, action, target, target_id, address,
+		                  CASE WHEN target = 'user' AND target_id <> $1
+		                       THEN detail #- '{before,name}' #- '{after,name}' #- '{before,department}' #- '{after,department}' ELSE detail END AS detail
+		             FROM audit_log
 		           WHERE actor_kind = 'user' AND actor_id = $1 ORDER BY id DESC LIMIT $2`, []any{p.UserID, dossierLines}},
 		{&d.Underwent, `SELECT at, action, target, target_id, detail, '' AS address FROM audit_log
 		                 WHERE target_id = $1 AND NOT (actor_kind = 'user' AND actor_id = $1) ORDER BY id DESC LIMIT $2`, []any{p.UserID, dossierLines}},

@@ -68,7 +68,7 @@ func changeUser(ctx context.Context, tx *sqlx.Tx, id uuid.UUID, change UserChang
 			return err
 		}
 	}
-	return audit(ctx, tx, by.on("user.change", "user", id).with(map[string]any{"before": was.told(), "after": now.told()}))
+	return audit(ctx, tx, by.on("user.change", "user", id).with(toldChange(was, now)))
 }
 
 // changeable is what of a user can be changed.
@@ -84,8 +84,19 @@ func (u changeable) activeAdmin() bool {
 	return u.Role == roster.RoleAdmin && u.Status == roster.Active
 }
 
-// told is the part that goes into the audit log: no names.
-func (u changeable) told() map[string]any { return map[string]any{"role": u.Role, "status": u.Status} }
+// toldChange is a change as the audit log tells it. Name and department are told
+// where they have changed; audit_forget takes them out when the person is
+// erased, and knows their names.
+func toldChange(was, now changeable) map[string]any {
+	before, after := map[string]any{"role": was.Role, "status": was.Status}, map[string]any{"role": now.Role, "status": now.Status}
+	if was.Name != now.Name {
+		before["name"], after["name"] = was.Name, now.Name
+	}
+	if was.Department != now.Department {
+		before["department"], after["department"] = was.Department, now.Department
+	}
+	return map[string]any{"before": before, "after": after}
+}
 
 func (u changeable) with(c UserChange) changeable {
 	if c.Name != nil {

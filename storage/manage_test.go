@@ -20,7 +20,7 @@ func TestChangeUser(t *testing.T) {
 	boss := h.active("boss", roster.RoleAdmin)
 	i, invited := h.imported(roster.Options{SendInvitations: true}, "grace")
 	grace := invited[0].ID
-	h.must(h.CreateSession(h.ctx, hash(1), boss, time.Hour, by))
+	h.must(h.CreateSession(h.ctx, hash(1), boss, "Firefox on Linux", time.Hour, by))
 	sessions := func() int { return one[int](h, `SELECT count(*) FROM sessions`) }
 
 	for name, change := range map[string]storage.UserChange{"role": {Role: ptr(roster.RoleUser)}, "disable": {Disabled: ptr(true)}} {
@@ -35,6 +35,10 @@ func TestChangeUser(t *testing.T) {
 	h.must(err)
 	if u.Name != "Boss" || u.Department != "Top" || sessions() != 1 {
 		t.Errorf("%+v, %d sessions", u, sessions())
+	}
+	if told := one[string](h, `SELECT detail::text FROM audit_log WHERE action = 'user.change'`); told !=
+		`{"after": {"name": "Boss", "role": "admin", "status": "active", "department": "Top"}, "before": {"name": "boss", "role": "admin", "status": "active", "department": ""}}` {
+		t.Errorf("the audit log tells %s", told)
 	}
 	_, err = h.ChangeUser(h.ctx, boss, storage.UserChange{Name: ptr("Boss"), Disabled: ptr(false)}, by)
 	h.must(err)
@@ -88,7 +92,7 @@ func TestResetPassword(t *testing.T) {
 	t.Parallel()
 	h := newHouse(t)
 	id := h.active("ann", roster.RoleUser)
-	h.must(h.CreateSession(h.ctx, hash(1), id, time.Hour, by))
+	h.must(h.CreateSession(h.ctx, hash(1), id, "Firefox on Linux", time.Hour, by))
 	r, err := h.Resetter(h.ctx, "ann@example.com")
 	h.must(err)
 	outcomes := parallel(10, func(int) error {

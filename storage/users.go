@@ -2,8 +2,6 @@ package storage
 
 import (
 	"context"
-	"database/sql"
-	"errors"
 	"time"
 
 	"github.com/google/uuid"
@@ -140,54 +138,5 @@ func (s *Store) EnsureAdmin(ctx context.Context, u NewUser) (err error) {
 		ON CONFLICT (email_key) DO UPDATE
 		   SET role = 'admin', status = 'active', password_hash = EXCLUDED.password_hash, updated_at = now()`,
 		id, u.Email, u.EmailKey, u.Name, u.PasswordHash)
-	return err
-}
-
-// Session is a signed-in browser.
-type Session struct {
-	User      *roster.User
-	ExpiresAt time.Time
-}
-
-// CreateSession signs a user in; the session ends after life, or after idle
-// without a request.
-func (s *Store) CreateSession(ctx context.Context, tokenHash [32]byte, userID uuid.UUID, life time.Duration, by Entry) (err error) {
-	defer translate(&err, "create session of user %s", userID)
-	return s.transact(ctx, func(tx *sqlx.Tx) error {
-		if _, err := tx.ExecContext(ctx, `
-			INSERT INTO sessions (token_hash, user_id, expires_at) VALUES ($1, $2, now() + make_interval(secs => $3))`,
-			tokenHash[:], userID, seconds(life)); err != nil {
-			return err
-		}
-		return audit(ctx, tx, by.on("session.create", "user", userID))
-	})
-}
-
-// SessionUser finds who is signed in with this session. ErrNotFound if nobody
-// is: unknown, over, idle too long, or the user is no longer active.
-func (s *Store) SessionUser(ctx context.Context, tokenHash [32]byte, idle time.Duration) (_ *roster.User, err error) {
-	defer translate(&err, "read session")
-	var id uuid.UUID
-	if err := s.db.GetContext(ctx, &id, `
-		SELECT s.user_id FROM sessions s JOIN users u ON u.id = s.user_id
-		 WHERE s.token_hash = $1 AND s.expires_at > now() AND u.status = 'active'
-		   AND s.last_seen_at > now() - make_interval(secs => $2)`, tokenHash[:], seconds(idle)); err != nil {
-		return nil, err
-	}
-	// At most once a minute: a page must not cost a write.
-	if _, err := s.db.ExecContext(ctx, `
-		UPDATE sessions SET last_seen_at = now() WHERE token_hash = $1 AND last_seen_at < now() - interval '1 minute'`, tokenHash[:]); err != nil {
-		return nil, err
-	}
-	return s.User(ctx, id)
-}
-
-// EndSession signs a browser out. Ending one that is over is no error.
-func (s *Store) EndSession(ctx context.Context, tokenHash [32]byte) (err error) {
-	defer translate(&err, "end session")
-	_, err = s.db.ExecContext(ctx, `DELETE FROM sessions WHERE token_hash = $1`, tokenHash[:])
-	if errors.Is(err, sql.ErrNoRows) {
-		return nil
-	}
 	return err
 }

@@ -210,7 +210,7 @@ func TestSessions(t *testing.T) {
 	} {
 		h.exec(`UPDATE users SET status = 'active'`)
 		h.exec(`DELETE FROM sessions`)
-		h.must(h.CreateSession(h.ctx, hash(1), ann, 24*time.Hour, by))
+		h.must(h.CreateSession(h.ctx, hash(1), ann, "Firefox on Linux", 24*time.Hour, by))
 		h.exec(c.change)
 		u, err := h.SessionUser(h.ctx, hash(1), idle)
 		if !errors.Is(err, c.want) || err == nil && u.ID != ann {
@@ -223,8 +223,8 @@ func TestSessions(t *testing.T) {
 	h.audited("session.create", ann, 5)
 	h.exec(`UPDATE users SET status = 'active'`)
 	h.exec(`DELETE FROM sessions`)
-	h.must(h.CreateSession(h.ctx, hash(2), ann, time.Hour, by))
-	h.must(h.CreateSession(h.ctx, hash(3), ann, -time.Hour, by))
+	h.must(h.CreateSession(h.ctx, hash(2), ann, "Firefox on Linux", time.Hour, by))
+	h.must(h.CreateSession(h.ctx, hash(3), ann, "Firefox on Linux", -time.Hour, by))
 	h.must(h.EndSession(h.ctx, hash(9)))
 	h.must(h.ForgetSessions(h.ctx))
 	if _, err := h.SessionUser(h.ctx, hash(2), idle); err != nil || one[int](h, `SELECT count(*) FROM sessions`) != 1 {
@@ -308,4 +308,88 @@ func TestEmailSettings(t *testing.T) {
 	if n := one[int](h, `SELECT count(*) FROM audit_log WHERE detail::text LIKE '%sealed%'`); n != 0 {
 		t.Error("the log has the password")
 	}
+}
+
+func TestSessionsOfAUser(t *testing.T) {
+	t.Parallel()
+	h := newHouse(t)
+	ann, bob := h.active("ann", roster.RoleAdmin), h.active("bob", roster.RoleUser)
+	from := by
+	from.Address = "192.0.2.7"
+	for n, life := range []time.Duration{time.Hour, time.Hour, time.Hour, -time.Hour} {
+		h.must(h.CreateSession(h.ctx, hash(byte(n)), ann, "Firefox on Linux", life, from))
+	}
+	h.must(h.CreateSession(h.ctx, hash(9), bob, "", time.Hour, by))
+	theirs := h.sessions(bob, hash(9), 1)
+	h.exec(`UPDATE sessions SET last_seen_at = now() - interval '2 hours' WHERE token_hash = $1`, slice(hash(2)))
+	h.exec(`UPDATE sessions SET last_seen_at = now() - interval '1 minute' WHERE token_hash = $1`, slice(hash(1)))
+	mine := h.sessions(ann, hash(1), 2) // neither the one that is over nor the idle one
+	if !mine[0].Current || mine[1].Current || mine[0].Address != "192.0.2.7" || mine[0].Browser != "Firefox on Linux" {
+		t.Errorf("%+v", mine)
+	}
+	if err := h.EndSessionOf(h.ctx, ann, theirs[0].ID, by); !errors.Is(err, storage.ErrNotFound) {
+		t.Errorf("another's session: %v", err)
+	}
+	h.must(h.EndSessionOf(h.ctx, ann, mine[1].ID, by))
+	h.sessions(ann, hash(1), 1)
+	kept := hash(1)
+	for _, want := range []int64{2, 0} {
+		if n, err := h.EndSessions(h.ctx, ann, kept[:], by); err != nil || n != want {
+			t.Errorf("ended %d, %v; want %d", n, err, want)
+		}
+	}
+	if n, err := h.EndSessions(h.ctx, ann, nil, by); err != nil || n != 1 {
+		t.Errorf("without one to keep: ended %d, %v", n, err)
+	}
+	h.sessions(bob, hash(9), 1)
+	h.audited("session.end", ann, 3) // to end none is no deed
+}
+
+func slice(h [32]byte) []byte { return h[:] }
+
+// sessions lists where a user is signed in.
+func (h *house) sessions(user uuid.UUID, current [32]byte, want int) []storage.Session {
+	h.Helper()
+	sessions, err := h.Sessions(h.ctx, user, current, time.Hour, 10)
+	h.must(err)
+	if len(sessions) != want {
+		h.Fatalf("%d sessions, want %d: %+v", len(sessions), want, sessions)
+	}
+	return sessions
+}
+
+func TestChangePassword(t *testing.T) {
+	t.Parallel()
+	h := newHouse(t)
+	ann := h.active("ann", roster.RoleAdmin)
+	old := one[string](h, `SELECT password_hash FROM users WHERE id = $1`, ann)
+	for n := range 3 {
+		h.must(h.CreateSession(h.ctx, hash(byte(n)), ann, "", time.Hour, by))
+	}
+	change := storage.PasswordChange{UserID: ann, Old: old, New: "new", Current: hash(1), Renewed: hash(7)}
+	for name, tt := range map[string]struct {
+		spoil func(*storage.PasswordChange)
+		want  error
+	}{
+		"another password": {func(c *storage.PasswordChange) { c.Old = "older" }, storage.ErrWrongState},
+		"another user":     {func(c *storage.PasswordChange) { c.UserID = uuid.New() }, storage.ErrWrongState},
+		"no such session":  {func(c *storage.PasswordChange) { c.Current = hash(8) }, storage.ErrNotFound},
+	} {
+		c := change
+		tt.spoil(&c)
+		if err := h.ChangePassword(h.ctx, c, by); !errors.Is(err, tt.want) {
+			t.Errorf("%s: %v", name, err)
+		}
+	}
+	if n := one[int](h, `SELECT count(*) FROM users, sessions WHERE password_hash = $1`, old); n != 3 {
+		t.Errorf("refusals changed something: %d sessions", n)
+	}
+	h.must(h.ChangePassword(h.ctx, change, by))
+	if one[string](h, `SELECT password_hash || reset_count FROM users WHERE id = $1`, ann) != "new1" {
+		t.Error("the password or the counter of links is not changed")
+	}
+	if !h.sessions(ann, hash(7), 1)[0].Current {
+		t.Error("the session has not got its new secret")
+	}
+	h.audited("password.change", ann, 1)
 }

@@ -39,8 +39,8 @@ type auditKind struct{ Action, Label string }
 // Kinds are the kinds to choose from.
 func (auditView) Kinds() []auditKind {
 	return []auditKind{
-		{"import.", "Imports"}, {"user.", "Users"}, {"invitation.", "Invitations"}, {"session.", "Sign-ins"},
-		{"password.", "Password resets"}, {"token.", "API tokens"}, {"settings.", "Settings"},
+		{"import.", "Imports"}, {"user.", "Users"}, {"invitation.", "Invitations"}, {"session.", "Sign-ins and sessions"},
+		{"password.", "Passwords"}, {"token.", "API tokens"}, {"settings.", "Settings"},
 	}
 }
 
@@ -58,7 +58,8 @@ var auditWords = map[string]string{
 	"import.resend": "sent the invitations of an import again", "import.undo": "undid an import",
 	"invitation.accept": "accepted the invitation", "invitation.resend": "sent an invitation again", "invitation.revoke": "withdrew an invitation",
 	"user.erase": "erased a person", "user.dossier": "exported what is kept about a user",
-	"password.reset": "set a new password", "session.create": "signed in",
+	"password.reset": "set a new password", "password.change": "changed the own password",
+	"session.create": "signed in", "session.end": "ended sessions",
 	"settings.email": "changed the e-mail settings", "settings.email.clear": "went back to the e-mail settings of the environment",
 	"token.create": "made an API token", "token.revoke": "revoked an API token",
 	"user.change": "changed a user", "user.create": "created a user", "user.export": "exported users",
@@ -150,6 +151,9 @@ func changeWords(before, after map[string]any) string {
 }
 
 func valueWords(value any) string {
+	if value == "" {
+		return "nothing"
+	}
 	list, ok := value.([]any)
 	if !ok {
 		return fmt.Sprint(value)

@@ -27,6 +27,7 @@ func TestPeopleInChromium(t *testing.T) {
 			resetInChromium(c, office)
 			usersInChromium(c)
 			settingsInChromium(c)
+			accountInChromium(h, c)
 			othersInChromium(h, c)
 		})
 	}
@@ -129,6 +130,29 @@ func settingsInChromium(c *browsertest.Tab) {
 	c.Look("tokens-revoked")
 	c.Open("/admin/audit")
 	c.Look("audit")
+}
+
+func accountInChromium(h *house, c *browsertest.Tab) {
+	c.Helper()
+	h.browser().signIn(adminEmail, adminPassword)
+	c.Press("a[href='/admin/account']", "#proof")
+	c.Look("account")
+	c.Enter("#proof", "wrong")
+	c.Press("button[value=others]", "#problem")
+	c.Look("account-refused")
+	c.Enter("#proof", adminPassword)
+	c.Press("tr:nth-child(2) button", ".toast")
+	c.Reads(".toast p", "That browser is signed out.")
+	c.Enter("#current", adminPassword)
+	c.Enter("#password", "secureai secureai ai")
+	c.Enter("#again", "secureai secureai ai")
+	c.Press("[aria-labelledby=change] button.primary", "#complaints")
+	c.Look("account-password-refused")
+	c.Enter("#current", adminPassword)
+	c.Enter("#password", "four quiet herons wade on")
+	c.Enter("#again", "four quiet herons wade on")
+	c.Press("[aria-labelledby=change] button.primary", ".toast")
+	c.Look("account-changed")
 }
 
 func othersInChromium(h *house, c *browsertest.Tab) {

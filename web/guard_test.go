@@ -157,10 +157,12 @@ func TestPasswordFields(t *testing.T) {
 	h := newHouse(t)
 	id := h.addUser(userEmail, "Uma User", roster.RoleUser, userPassword)
 	guest := h.addUser("guest@example.com", "Ina Invited", roster.RoleUser, "")
-	b := h.browser()
-	for _, path := range []string{"/signin", "/invite/" + h.signer.InvitationToken(guest, 1), "/reset/" + h.signer.ResetToken(id, 0, time.Now().Add(time.Hour))} {
+	b, other := h.browser(), h.browser()
+	b.signIn(userEmail, userPassword)
+	other.signIn(userEmail, userPassword) // a session to end, which asks for the password
+	for _, path := range []string{"/signin", "/admin/account", "/invite/" + h.signer.InvitationToken(guest, 1), "/reset/" + h.signer.ResetToken(id, 0, time.Now().Add(time.Hour))} {
 		p := b.get(path).want(http.StatusOK)
-		fields := append(p.find("input[name=password]"), p.find("input[name=password_again]")...)
+		fields := slices.Concat(p.find("input[name=password]"), p.find("input[name=password_again]"), p.find("input[name=current]"))
 		if len(fields) == 0 {
 			t.Errorf("%s asks for no password", path[:8])
 		}
@@ -176,8 +178,8 @@ func TestPasswordFields(t *testing.T) {
 func TestSignOutIsOnEveryPage(t *testing.T) {
 	t.Parallel()
 	b := newHouse(t).admin()
-	for _, path := range []string{"/admin/users", "/admin/imports", "/admin/users/import", "/admin/settings/email", "/admin/settings/tokens", "/admin/audit"} {
-		if len(b.get(path).want(http.StatusOK).find("form[action='/signout'] button")) != 1 {
+	for _, path := range []string{"/admin/users", "/admin/imports", "/admin/users/import", "/admin/settings/email", "/admin/settings/tokens", "/admin/audit", "/admin/account"} {
+		if len(b.get(path).want(http.StatusOK).find("form[action=/signout] button")) != 1 {
 			t.Errorf("%s has no way out", path)
 		}
 	}

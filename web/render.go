@@ -46,6 +46,7 @@ const (
 	sectionSettings section = "settings"
 	sectionAudit    section = "audit"
 	sectionMail     section = "mail"
+	sectionAccount  section = "account"
 )
 
 // shell is what the layout shows: a view in its frame.

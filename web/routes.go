@@ -39,6 +39,9 @@ func (s *Site) Register(r gin.IRouter) {
 	own.POST("/forgot", s.page(s.forgot))
 
 	own.get(landing, s.signedInOnly(s.listUsers))
+	own.get(accountPath, s.signedInOnly(s.showAccount))
+	own.POST(accountPath+"/password", s.signedInOnly(s.changePassword))
+	own.POST(accountPath+"/sessions", s.signedInOnly(s.endSessions))
 	own.get("/admin/users/export.csv", s.adminStream(s.exportUsers))
 	own.get("/admin/users/change", s.admin(s.showChange))
 	own.POST("/admin/users/change", s.admin(s.changeUsers))

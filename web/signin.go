@@ -75,7 +75,7 @@ func (s *Site) signIn(c *gin.Context) error {
 	}
 	secret, hash := auth.NewSession()
 	by := entry(c, &roster.User{ID: id, Email: email})
-	if err := s.Store.CreateSession(ctx, hash, id, sessionLife, by); err != nil {
+	if err := s.Store.CreateSession(ctx, hash, id, browserWords(c.Request), sessionLife, by); err != nil {
 		return err
 	}
 	s.cookie.write(c.Writer, secret)

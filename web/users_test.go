@@ -167,7 +167,7 @@ func TestUserChangesOfMany(t *testing.T) {
 	}
 	query.Add("user", b.id(adminEmail).String())
 	b.get("/admin/users/change?"+query.Encode()).want(http.StatusOK).says("h1", "19 users").
-		says(".actions a", "Send the invitation again|Withdraw the invitation|Make administrator|Take the admin role away|Disable")
+		says(".actions a", "Send the invitation again|Withdraw the invitation|Make administrator|Take the admin role away|Sign out everywhere|Disable")
 	query.Set("action", "make-admin")
 	p = b.get("/admin/users/change?"+query.Encode()).says(".actions button", "Make administrator: 18 users").
 		says("p.note", "Left as they are, because there is nothing to do: Ada Admin.")

@@ -62,6 +62,15 @@ var userActions = []userAction{
 		do:   changing(storage.UserChange{Role: new(roster.RoleUser)}),
 	},
 	{
+		Name: "end-sessions", Label: "Sign out everywhere", Done: "signed out everywhere",
+		Ask:  "Every browser in which they are signed in has to sign in again.",
+		fits: func(u *roster.User) bool { return u.Status == roster.Active },
+		do: func(s *Site, ctx context.Context, id uuid.UUID, by storage.Entry) error {
+			_, err := s.Store.EndSessions(ctx, id, nil, by)
+			return err
+		},
+	},
+	{
 		Name: "disable", Label: "Disable", Done: "disabled", Reverse: "enable", Danger: true,
 		Ask:  "They are signed out everywhere at once and cannot sign in; an invitation not yet used stops working. Nothing is deleted, and they can be enabled again.",
 		fits: func(u *roster.User) bool { return u.Status != roster.Disabled },

@@ -1,0 +1,143 @@
+package storage
+
+import (
+	"context"
+	"time"
+
+	"github.com/google/uuid"
+	"github.com/jmoiron/sqlx"
+
+	"rollcall/roster"
+)
+
+// CreateSession signs a user in; the session ends after life. browser is what
+// the person is told about where it was begun. Its network address is by's.
+func (s *Store) CreateSession(ctx context.Context, tokenHash [32]byte, userID uuid.UUID, browser string, life time.Duration, by Entry) (err error) {
+	defer translate(&err, "create session of user %s", userID)
+	return s.transact(ctx, func(tx *sqlx.Tx) error {
+		if _, err := tx.ExecContext(ctx, `
+			INSERT INTO sessions (token_hash, user_id, address, browser, expires_at)
+			VALUES ($1, $2, $3, $4, now() + make_interval(secs => $5))`,
+			tokenHash[:], userID, by.Address, browser, seconds(life)); err != nil {
+			return err
+		}
+		return audit(ctx, tx, by.on("session.create", "user", userID))
+	})
+}
+
+// SessionUser finds who is signed in with this session. ErrNotFound if nobody
+// is: unknown, over, idle too long, or the user is no longer active.
+func (s *Store) SessionUser(ctx context.Context, tokenHash [32]byte, idle time.Duration) (_ *roster.User, err error) {
+	defer translate(&err, "read session")
+	var id uuid.UUID
+	if err := s.db.GetContext(ctx, &id, `
+		SELECT s.user_id FROM sessions s JOIN users u ON u.id = s.user_id
+		 WHERE s.token_hash = $1 AND s.expires_at > now() AND u.status = 'active'
+		   AND s.last_seen_at > now() - make_interval(secs => $2)`, tokenHash[:], seconds(idle)); err != nil {
+		return nil, err
+	}
+	// At most once a minute: a page must not cost a write.
+	if _, err := s.db.ExecContext(ctx, `
+		UPDATE sessions SET last_seen_at = now() WHERE token_hash = $1 AND last_seen_at < now() - interval '1 minute'`, tokenHash[:]); err != nil {
+		return nil, err
+	}
+	return s.User(ctx, id)
+}
+
+// Session is a signed-in browser, as its owner sees it.
+type Session struct {
+	ID         uuid.UUID `db:"id"`
+	CreatedAt  time.Time `db:"created_at"`
+	LastSeenAt time.Time `db:"last_seen_at"` // to the minute
+	Address    string    `db:"address"`      // of the sign-in, "" if it is not known
+	Browser    string    `db:"browser"`      // in words, "" if it is not known
+	Current    bool      `db:"current"`      // the one that asks
+}
+
+// Sessions lists where a user is signed in: first the session that asks, then
+// by when they were last seen. Limit bounds them.
+func (s *Store) Sessions(ctx context.Context, userID uuid.UUID, current [32]byte, idle time.Duration, limit int) (sessions []Session, err error) {
+	defer translate(&err, "list sessions of user %s", userID)
+	return sessions, s.db.SelectContext(ctx, &sessions, `
+		SELECT id, created_at, last_seen_at, address, browser, token_hash = $2 AS current FROM sessions
+		 WHERE user_id = $1 AND expires_at > now() AND last_seen_at > now() - make_interval(secs => $3)
+		 ORDER BY token_hash = $2 DESC, last_seen_at DESC, id LIMIT $4`, userID, current[:], seconds(idle), limit)
+}
+
+// EndSession signs a browser out. Ending one that is over is no error.
+func (s *Store) EndSession(ctx context.Context, tokenHash [32]byte) (err error) {
+	defer translate(&err, "end session")
+	_, err = s.db.ExecContext(ctx, `DELETE FROM sessions WHERE token_hash = $1`, tokenHash[:])
+	return err
+}
+
+// EndSessionOf signs one browser of a user out. ErrNotFound if the user has no
+// such session, or no more.
+func (s *Store) EndSessionOf(ctx context.Context, userID, id uuid.UUID, by Entry) (err error) {
+	defer translate(&err, "end session %s of user %s", id, userID)
+	return s.transact(ctx, func(tx *sqlx.Tx) error {
+		r, err := tx.ExecContext(ctx, `DELETE FROM sessions WHERE user_id = $1 AND id = $2`, userID, id)
+		if err != nil {
+			return err
+		}
+		if err := affectedOne(r, ErrNotFound); err != nil {
+			return err
+		}
+		return audit(ctx, tx, by.on("session.end", "user", userID).with(map[string]any{"sessions": 1}))
+	})
+}
+
+// EndSessions signs a user out everywhere but in the session kept; nil keeps
+// none. It returns how many it ended; to end none is no deed.
+func (s *Store) EndSessions(ctx context.Context, userID uuid.UUID, kept []byte, by Entry) (ended int64, err error) {
+	defer translate(&err, "end sessions of user %s", userID)
+	err = s.transact(ctx, func(tx *sqlx.Tx) error {
+		r, err := tx.ExecContext(ctx, `DELETE FROM sessions WHERE user_id = $1 AND token_hash IS DISTINCT FROM $2`, userID, kept)
+		if err != nil {
+			return err
+		}
+		if ended, err = r.RowsAffected(); ended == 0 || err != nil {
+			return err
+		}
+		return audit(ctx, tx, by.on("session.end", "user", userID).with(map[string]any{"sessions": ended}))
+	})
+	return ended, err
+}
+
+// PasswordChange is a new password, set by who is signed in and knows the old.
+type PasswordChange struct {
+	UserID   uuid.UUID
+	Old, New string   // hashes
+	Current  [32]byte // the session that asks
+	Renewed  [32]byte // takes its place: who proved anew who they are gets a new secret
+}
+
+// ChangePassword sets a new password, ends all other sessions and every link to
+// a new password. [ErrWrongState] if the old password is no longer that, and
+// ErrNotFound if the session is over.
+func (s *Store) ChangePassword(ctx context.Context, c PasswordChange, by Entry) (err error) {
+	defer translate(&err, "change password of user %s", c.UserID)
+	return s.transact(ctx, func(tx *sqlx.Tx) error {
+		r, err := tx.ExecContext(ctx, `
+			UPDATE users SET password_hash = $3, reset_count = reset_count + 1, updated_at = now()
+			 WHERE id = $1 AND password_hash = $2 AND status = 'active'`, c.UserID, c.Old, c.New)
+		if err != nil {
+			return err
+		}
+		if err := affectedOne(r, ErrWrongState); err != nil {
+			return err
+		}
+		r, err = tx.ExecContext(ctx, `
+			UPDATE sessions SET token_hash = $3 WHERE user_id = $1 AND token_hash = $2`, c.UserID, c.Current[:], c.Renewed[:])
+		if err != nil {
+			return err
+		}
+		if err := affectedOne(r, ErrNotFound); err != nil {
+			return err
+		}
+		if _, err := tx.ExecContext(ctx, `DELETE FROM sessions WHERE user_id = $1 AND token_hash <> $2`, c.UserID, c.Renewed[:]); err != nil {
+			return err
+		}
+		return audit(ctx, tx, by.on("password.change", "user", c.UserID))
+	})
+}
