@@ -18,6 +18,11 @@ var ErrNoMailServer = errors.New("no mail server is configured: set SMTP_URL or 
 const (
 	settingsEvery   = 5 * time.Second  // how old the rate a worker dispatches by may be
 	settingsTimeout = 10 * time.Second // reading the settings at most
+
+	// mailRoom is what a mail takes on an open connection to a server that is half
+	// a minute over each of its four answers, and some more; less than half of
+	// [MailerConfig.Lease], so that a fresh attempt always has it.
+	mailRoom = 130 * time.Second
 )
 
 // opener opens what auth.Sealer sealed.
@@ -61,7 +66,7 @@ type route struct {
 // Settings > Email is empty, nil for nothing; within are the addresses that a
 // server named there may have.
 func NewPostman(store *storage.Store, sealer opener, size int, env *mail.Server, within *egress.Addresses, from string, rate float64) *Postman {
-	return &Postman{store: store, sealer: sealer, pools: mail.PoolConfig{Size: size}, env: env, within: within, from: from, rate: rate}
+	return &Postman{store: store, sealer: sealer, pools: mail.PoolConfig{Size: size, Room: mailRoom}, env: env, within: within, from: from, rate: rate}
 }
 
 // refresh reads the settings if that was some time ago, and returns how many

@@ -40,6 +40,10 @@ type timeouts struct{ connect, command, data time.Duration }
 type wire struct {
 	net.Conn
 	left int
+
+	// While the conversation is opened, in steps of several commands each:
+	each time.Duration // for a command and its answer; 0: whoever writes calls await
+	end  time.Time     // of all of it; zero: none
 }
 
 func (w *wire) Read(p []byte) (int, error) {
@@ -55,7 +59,19 @@ func (w *wire) Read(p []byte) (int, error) {
 func (w *wire) await(timeout time.Duration) {
 	w.left = maxAnswer
 	// A failure to set a deadline shows in the read or write that follows.
-	_ = w.SetDeadline(time.Now().Add(timeout))
+	end := time.Now().Add(timeout)
+	if !w.end.IsZero() && w.end.Before(end) {
+		end = w.end
+	}
+	_ = w.SetDeadline(end)
+}
+
+// Write gives each command of the opening, and the answer to it, time of its own.
+func (w *wire) Write(p []byte) (int, error) {
+	if w.each > 0 {
+		w.await(w.each)
+	}
+	return w.Conn.Write(p)
 }
 
 // connect opens a connection that is ready for MAIL: encrypted as the server's
@@ -86,6 +102,7 @@ func (p *Pool) connect(ctx context.Context) (*connection, *Failure) {
 // introduce says hello, encrypts and signs in.
 func (p *Pool) introduce(c *connection) *Failure {
 	tlsConfig := p.tlsConfig()
+	c.wire.end = time.Now().Add(p.config.OpenTimeout)
 	c.wire.await(c.timeouts.connect)
 	conn := net.Conn(c.wire)
 	if p.server.Security == Implicit {
@@ -96,7 +113,8 @@ func (p *Pool) introduce(c *connection) *Failure {
 		conn = secure
 	}
 
-	c.wire.await(c.timeouts.command)
+	c.wire.each = c.timeouts.command
+	c.wire.await(c.timeouts.command) // the greeting comes unasked
 	client, err := smtp.NewClient(conn, p.server.Host)
 	if err != nil {
 		return setupFailure(StageHello, err)
@@ -109,7 +127,6 @@ func (p *Pool) introduce(c *connection) *Failure {
 		if offered, _ := client.Extension("STARTTLS"); !offered {
 			return lost(StageTLS, errNoSTARTTLS)
 		}
-		c.wire.await(c.timeouts.command)
 		if err := client.StartTLS(tlsConfig); err != nil {
 			return setupFailure(StageTLS, err)
 		}
@@ -120,6 +137,7 @@ func (p *Pool) introduce(c *connection) *Failure {
 		}
 	}
 	c.pipelining, _ = client.Extension("PIPELINING")
+	c.wire.each, c.wire.end = 0, time.Time{}
 	return nil
 }
 
@@ -129,7 +147,6 @@ func (p *Pool) signIn(c *connection) *Failure {
 	if auth == nil {
 		return lost(StageAuth, errNoAuth)
 	}
-	c.wire.await(c.timeouts.command)
 	err := c.client.Auth(auth)
 	if err == nil {
 		return nil

@@ -18,9 +18,16 @@ type PoolConfig struct {
 	Size           int           // connections, and so mails in flight; 0 means 4
 	MaxMessages    int           // messages before a connection is replaced; 0 means 1,000
 	ConnectTimeout time.Duration // opening a TCP connection, then the implicit TLS handshake; 0 means 10 s
-	CommandTimeout time.Duration // each command and its answer; 0 means 30 s
+	CommandTimeout time.Duration // each command and its answer, the greeting too; 0 means 60 s
+	OpenTimeout    time.Duration // all from the greeting to the sign-in together; 0 means 3 min
 	DataTimeout    time.Duration // sending the content, and waiting for the answer to it; 0 means 60 s each
 	IdleTimeout    time.Duration // an unused connection is closed after this; 0 means 30 s
+
+	// Room is what must be left of the time a Send has for its mail to be begun
+	// on: cut off after the content, a mail might have to be sent a second time.
+	// With less left the Send fails as Canceled and the connection is kept for
+	// the next. 0 means that any is enough.
+	Room time.Duration
 
 	// Hello is the host name given in EHLO. Empty: the address literal of the
 	// connection's own end.
@@ -36,7 +43,8 @@ type PoolConfig struct {
 }
 
 func (c PoolConfig) withDefaults() (PoolConfig, error) {
-	if c.Size < 0 || c.MaxMessages < 0 || c.ConnectTimeout < 0 || c.CommandTimeout < 0 || c.DataTimeout < 0 || c.IdleTimeout < 0 {
+	if c.Size < 0 || c.MaxMessages < 0 || c.ConnectTimeout < 0 || c.CommandTimeout < 0 ||
+		c.OpenTimeout < 0 || c.DataTimeout < 0 || c.IdleTimeout < 0 || c.Room < 0 {
 		return c, errors.New("no limit may be negative")
 	}
 	if c.Hello != "" && !validDomain(c.Hello) {
@@ -45,7 +53,8 @@ func (c PoolConfig) withDefaults() (PoolConfig, error) {
 	c.Size = orDefault(c.Size, 4)
 	c.MaxMessages = orDefault(c.MaxMessages, 1000)
 	c.ConnectTimeout = orDefault(c.ConnectTimeout, 10*time.Second)
-	c.CommandTimeout = orDefault(c.CommandTimeout, 30*time.Second)
+	c.CommandTimeout = orDefault(c.CommandTimeout, 60*time.Second)
+	c.OpenTimeout = orDefault(c.OpenTimeout, 3*time.Minute)
 	c.DataTimeout = orDefault(c.DataTimeout, 60*time.Second)
 	c.IdleTimeout = orDefault(c.IdleTimeout, 30*time.Second)
 	return c, nil
@@ -134,7 +143,7 @@ func (p *Pool) send(ctx context.Context, m Message) *Failure {
 	defer func() { <-p.slots }()
 
 	if c := p.takeIdle(); c != nil {
-		failure := c.deliver(ctx, mail)
+		failure := p.deliver(ctx, c, mail)
 		p.put(c)
 		stale := c.broken && !c.handedOver && ctx.Err() == nil
 		if !stale {
@@ -145,9 +154,20 @@ func (p *Pool) send(ctx context.Context, m Message) *Failure {
 	if failure != nil {
 		return failure
 	}
-	failure = c.deliver(ctx, mail)
+	failure = p.deliver(ctx, c, mail)
 	p.put(c)
 	return failure
+}
+
+// errNoRoom is the cause of a [Canceled] failure for want of time.
+var errNoRoom = errors.New("too little time is left to begin")
+
+// deliver has c deliver mail if there is the time for it.
+func (p *Pool) deliver(ctx context.Context, c *connection, mail envelope) *Failure {
+	if end, bounded := ctx.Deadline(); bounded && time.Until(end) < p.config.Room {
+		return &Failure{Class: Canceled, Stage: StageConnect, Err: errNoRoom}
+	}
+	return c.deliver(ctx, mail)
 }
 
 func (p *Pool) acquire(ctx context.Context) *Failure {

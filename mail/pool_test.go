@@ -271,8 +271,8 @@ func TestDefaultTimeouts(t *testing.T) {
 		verb string
 		want time.Duration
 	}{
-		"greeting":       {"CONNECT", 30 * time.Second},
-		"command":        {"RCPT", 30 * time.Second},
+		"greeting":       {"CONNECT", 60 * time.Second},
+		"command":        {"RCPT", 60 * time.Second},
 		"end of content": {".", 60 * time.Second},
 	}
 	for name, test := range tests {

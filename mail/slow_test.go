@@ -1,6 +1,8 @@
 package mail_test
 
 import (
+	"context"
+	"net"
 	"testing"
 	"testing/synctest"
 	"time"
@@ -9,25 +11,59 @@ import (
 	"rollcall/mail"
 )
 
-// TestSendToASlowServer: a server that takes a quarter of a minute for every
-// answer gets its mail; one that takes longer is away, and no recipient is at
-// fault.
+// slow answers everything after so long.
+func slow(t *testing.T, each time.Duration, config smtptest.Config) *smtptest.Server {
+	t.Helper()
+	config.Script = func(e *smtptest.Event) {
+		answer := make(chan struct{})
+		e.Hold = answer
+		time.AfterFunc(each, func() { close(answer) })
+	}
+	return smtptest.StartPipe(t, config)
+}
+
+// slowPool leads to s, over TLS and with a sign-in where it has them.
+func slowPool(t *testing.T, s *smtptest.Server, config mail.PoolConfig) *mail.Pool {
+	t.Helper()
+	if s.ClientTLS() == nil {
+		return pipe(t, s, config)
+	}
+	config.TLS = s.ClientTLS()
+	config.Dial = func(context.Context, string, string) (net.Conn, error) { return s.Pipe(), nil }
+	return newPool(t, mail.Server{Host: smtptest.Host, User: smtptest.User, Password: smtptest.Password}, config)
+}
+
+// TestSendToASlowServer: a server that takes half a minute for every answer, or
+// nearly a whole one, gets its mail; one that takes longer for one answer, or too
+// long for them all, is away, and no recipient is at fault.
 func TestSendToASlowServer(t *testing.T) {
 	t.Parallel()
 	for name, test := range map[string]struct {
-		each time.Duration
-		sent int
-	}{"14 s an answer": {14 * time.Second, 1}, "31 s an answer": {31 * time.Second, 0}} {
+		each   time.Duration
+		signIn bool
+		sent   int
+		within time.Duration
+	}{
+		"30 s an answer":               {30 * time.Second, false, 1, 4 * time.Minute},
+		"30 s an answer, with TLS":     {30 * time.Second, true, 1, 5 * time.Minute},
+		"59 s an answer":               {59 * time.Second, false, 1, 7 * time.Minute},
+		"61 s an answer":               {61 * time.Second, false, 0, time.Minute},
+		"59 s an answer, three hellos": {59 * time.Second, true, 0, 3 * time.Minute},
+	} {
 		t.Run(name, func(t *testing.T) {
 			t.Parallel()
 			synctest.Test(t, func(t *testing.T) {
-				server := smtptest.StartPipe(t, smtptest.Config{Script: func(e *smtptest.Event) {
-					answer := make(chan struct{})
-					e.Hold = answer
-					time.AfterFunc(test.each, func() { close(answer) })
-				}})
-				pool := pipe(t, server, mail.PoolConfig{})
+				config := smtptest.Config{}
+				if test.signIn {
+					config = smtptest.Config{STARTTLS: true, Auth: "PLAIN"}
+				}
+				server := slow(t, test.each, config)
+				pool := slowPool(t, server, mail.PoolConfig{})
+				began := time.Now()
 				err := pool.Send(t.Context(), message())
+				if took := time.Since(began); took > test.within {
+					t.Errorf("%s, want %s at most", took, test.within)
+				}
 				if server.Accepted() != test.sent {
 					t.Fatalf("%d mails taken, want %d (%v)", server.Accepted(), test.sent, err)
 				}
@@ -43,4 +79,30 @@ func TestSendToASlowServer(t *testing.T) {
 			})
 		})
 	}
+}
+
+// TestSendLeavesRoom: what is left after a slow sign-in is too little for the
+// mail, so it is not begun; the connection is kept, and the next Send has it.
+func TestSendLeavesRoom(t *testing.T) {
+	t.Parallel()
+	synctest.Test(t, func(t *testing.T) {
+		server := slow(t, 30*time.Second, smtptest.Config{STARTTLS: true, Auth: "PLAIN"})
+		pool := slowPool(t, server, mail.PoolConfig{Size: 1, Room: 130 * time.Second})
+		send := func() error {
+			ctx, cancel := context.WithTimeout(t.Context(), 270*time.Second)
+			defer cancel()
+			return pool.Send(ctx, message())
+		}
+		if failure := failureOf(t, send()); failure.Class != mail.Canceled || server.Accepted() != 0 {
+			t.Fatalf("%v, %d mails taken", failure, server.Accepted())
+		}
+		for range 2 {
+			if err := send(); err != nil {
+				t.Fatal(err)
+			}
+		}
+		if server.Accepted() != 2 || server.Connections() != 1 {
+			t.Errorf("%d mails over %d connections, want 2 over 1", server.Accepted(), server.Connections())
+		}
+	})
 }
