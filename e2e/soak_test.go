@@ -92,13 +92,11 @@ type soak struct {
 
 func newSoak(t *testing.T) *soak {
 	t.Helper()
-	dir, err := os.MkdirTemp("", "rollcall-soak-")
-	if err != nil {
-		t.Fatal(err)
-	}
+	// Not in t.TempDir, which another user, whom root lets run the server, cannot enter.
+	dir := filepath.Join(os.TempDir(), fmt.Sprintf("rollcall-soak-%d", os.Getpid()))
 	t.Cleanup(func() { os.RemoveAll(dir) })
 	postgres, err := devstack.StartPostgres(t.Context(), devstack.PostgresConfig{
-		Dir: filepath.Join(dir, "cluster"), Ephemeral: true, Settings: map[string]string{"autovacuum_naptime": "5s"}})
+		Dir: dir, Ephemeral: true, Settings: map[string]string{"autovacuum_naptime": "5s"}})
 	if err != nil {
 		t.Fatal(err)
 	}
