@@ -11,6 +11,7 @@ import (
 
 	"github.com/google/uuid"
 	"github.com/prometheus/client_golang/prometheus"
+	"go.uber.org/goleak"
 
 	"rollcall/internal/pgtest"
 	"rollcall/jobs"
@@ -23,7 +24,7 @@ import (
 func TestMain(m *testing.M) {
 	flag.Set("rapid.checks", "12")
 	flag.Set("rapid.nofailfile", "true") // the seed it prints will do
-	pgtest.Main(m)
+	goleak.VerifyTestMain(pgtest.Around(m))
 }
 
 // house is a database of its own with what is needed to import into it.

@@ -13,7 +13,6 @@ import (
 var unwatched = map[string]string{
 	"bench":              "a program that ends with its measurements",
 	"httpapi/upload":     "tested through httpapi, which looks",
-	"jobs":               "its TestDrain looks, when a whole worker has drained",
 	"internal/dnstest":   "for tests, which look",
 	"internal/proxytest": "for tests, which look",
 	"internal/smtptest":  "for tests, which look",
