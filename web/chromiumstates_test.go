@@ -1,7 +1,6 @@
 package web_test
 
 import (
-	"database/sql"
 	"strings"
 	"testing"
 
@@ -74,14 +73,7 @@ func TestStatesInChromium(t *testing.T) {
 	h.exec(`UPDATE imports SET purged_at = now() WHERE filename = 'bounced.csv'`)
 	c.Open(bounced)
 	c.Look("import-purged")
-	owner, err := sql.Open("postgres", pgtest.Owner(t, h.database))
-	if err != nil {
-		t.Fatal(err)
-	}
-	defer owner.Close()
-	if _, err := owner.ExecContext(t.Context(), `ALTER TABLE imports RENAME TO imports_away`); err != nil {
-		t.Fatal(err)
-	}
+	pgtest.AsOwner(t, h.database, `ALTER TABLE imports RENAME TO imports_away`)
 	c.Open("/admin/imports")
 	c.Look("failure")
 	if heading := c.Text("h1"); strings.Contains(heading, "imports") {
