@@ -67,13 +67,17 @@ type Mailer struct {
 	postman  *Postman
 	claimer  *claimer
 	recorder *recorder
+	// turns has room for as many attempts as there are connections, each from
+	// before the mail goes out until its outcome is on record.
+	turns chan struct{}
 }
 
 // NewMailer makes a Mailer; [Mailer.Run] must be running for it to send.
 func NewMailer(store *storage.Store, log *slog.Logger, meter *Metrics, signer linkSigner, postman *Postman, cfg MailerConfig) *Mailer {
 	cfg.fill()
 	return &Mailer{store: store, log: log, cfg: cfg, meter: meter, signer: signer, postman: postman,
-		claimer: newClaimer(store, cfg.Lease, cfg.TTL), recorder: newRecorder(store)}
+		claimer: newClaimer(store, cfg.Lease, cfg.TTL), recorder: newRecorder(store),
+		turns: make(chan struct{}, postman.pools.Size)}
 }
 
 // Run claims and records for those who send, until ctx ends; by then every Send
@@ -98,7 +102,9 @@ func (m *Mailer) Send(ctx context.Context, d storage.DueInvitation) error {
 	if err != nil {
 		return err
 	}
-	outcome, pause := m.outcome(out, m.attempt(ctx, out))
+	end, failed := m.attempt(ctx, out)
+	defer end()
+	outcome, pause := m.outcome(out, failed)
 	// What is left of the lease; nobody else touches the invitation before.
 	ctx, cancel := lasting(ctx, m.cfg.Lease, settleGrace)
 	defer cancel()
@@ -130,12 +136,24 @@ func lasting(ctx context.Context, most, grace time.Duration) (context.Context, c
 	return longer, func() { unhook(); cancel() }
 }
 
-// attempt renders and sends the mail. Every attempt of one generation has the
-// same Message-ID and the same link, so a mail that arrives twice is seen to be
-// one.
-func (m *Mailer) attempt(ctx context.Context, out storage.Outgoing) (err error) {
+// attempt sends the mail when its turn has come. Call end when the outcome is on
+// record: a worker that is killed leaves no more mails to be sent twice than it
+// has connections, however slow the database is.
+func (m *Mailer) attempt(ctx context.Context, out storage.Outgoing) (end func(), err error) {
 	ctx, cancel := lasting(ctx, m.cfg.Lease-m.cfg.Lease/10, m.cfg.Grace)
 	defer cancel()
+	select {
+	case m.turns <- struct{}{}:
+		return func() { <-m.turns }, m.deliver(ctx, out)
+	case <-ctx.Done():
+		return func() {}, &mail.Failure{Class: mail.Canceled, Stage: mail.StageConnect, Err: context.Cause(ctx)}
+	}
+}
+
+// deliver renders and sends the mail. Every attempt of one generation has the
+// same Message-ID and the same link, so a mail that arrives twice is seen to be
+// one.
+func (m *Mailer) deliver(ctx context.Context, out storage.Outgoing) (err error) {
 	defer func() {
 		if p := recover(); p != nil {
 			err = m.panicked(p)

@@ -340,3 +340,48 @@ func poll(t testing.TB, ok func() bool) {
 		}
 	}
 }
+
+// TestFewMailsOffRecord: however slow the database is, no more mails are out and
+// not on record than there are connections. A worker that is killed has that many
+// sent twice, at most.
+func TestFewMailsOffRecord(t *testing.T) {
+	t.Parallel()
+	h := newHouse(t)
+	const connections, mails = 2, 12
+	server := smtptest.Start(t, smtptest.Config{})
+	o := newOffice(h, post{server: plain(server), size: connections}).open()
+	i := h.invite(mails)
+	pgtest.AsOwner(t, h.url, `
+		CREATE FUNCTION slow() RETURNS trigger LANGUAGE plpgsql AS $$ BEGIN
+			PERFORM pg_advisory_xact_lock_shared(1); RETURN NEW; END $$;
+		CREATE TRIGGER slow BEFORE UPDATE ON invitations FOR EACH ROW WHEN (NEW.status = 'sent') EXECUTE FUNCTION slow()`)
+	tx, err := h.store.DB().BeginTx(t.Context(), nil)
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer tx.Rollback()
+	if _, err := tx.Exec(`SELECT pg_advisory_xact_lock(1)`); err != nil {
+		t.Fatal(err)
+	}
+	var all sync.WaitGroup
+	for _, d := range o.dispatch() {
+		all.Go(func() {
+			if err := o.mailer.Send(t.Context(), d); err != nil {
+				t.Error(err)
+			}
+		})
+	}
+	poll(t, func() bool { return server.Accepted() == connections })
+	time.Sleep(300 * time.Millisecond) // the others would be out by now
+	if n := server.Accepted(); n != connections {
+		t.Errorf("%d mails are out and not on record, with %d connections", n, connections)
+	}
+	if err := tx.Rollback(); err != nil {
+		t.Fatal(err)
+	}
+	all.Wait()
+	h.settled(i.ID, roster.InvitationCounts{Sent: mails})
+	if n := server.Accepted(); n != mails {
+		t.Errorf("%d mails to %d people", n, mails)
+	}
+}

@@ -49,8 +49,8 @@ func (c *WorkerConfig) fill() {
 const checkEvery = 20 * time.Millisecond
 
 // sendersEach is how many invitations are in hand for each connection to the mail
-// server: while one is being sent others are claimed and recorded, many with one
-// commit.
+// server: while one is being sent others are claimed, many with one commit, and
+// wait for their turn.
 const sendersEach = 8
 
 // Worker runs imports, sends invitations and keeps house. Any number may run
