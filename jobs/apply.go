@@ -97,7 +97,7 @@ func (w *work) batches(ctx context.Context) iter.Seq2[storage.Batch, error] {
 			if !yield(batch, err) || err != nil || batch.Last {
 				return
 			}
-			b.size.committed()
+			b.care.committed()
 		}
 	}
 }
@@ -108,7 +108,7 @@ type batcher struct {
 	*work
 	sheet   *intake.Sheet
 	refused refusedRows
-	size    batchSize
+	care    caution
 	suspect bool // the next row is refused unread: it has crashed too often
 }
 
@@ -117,7 +117,7 @@ func (w *work) beginApply(ctx context.Context) (*batcher, error) {
 	b := &batcher{
 		work:    w,
 		refused: refusedRows{store: w.store, id: w.claim.Import.ID, after: w.claim.At.Row - 1},
-		size:    newBatchSize(w.cfg.BatchRows, w.claim.Crashes),
+		care:    caution{most: w.cfg.BatchRows, crashes: w.claim.Crashes},
 		suspect: w.claim.Crashes >= crashesBeforeRefusal,
 	}
 	var err error
@@ -136,13 +136,15 @@ func (w *work) beginApply(ctx context.Context) (*batcher, error) {
 }
 
 func (b *batcher) next(ctx context.Context) (batch storage.Batch, err error) {
-	batch.Newcomers = make([]storage.Newcomer, 0, b.size.now)
+	most := b.care.rows()
+	batch.Newcomers = make([]storage.Newcomer, 0, most)
+	batch.Crashes = b.care.after()
 	batch.AdminScopes = b.cfg.AdminScopes
 	batch.SetDepartment = b.sheet.Has(roster.ColumnDepartment)
-	for batch.Rows < int64(b.size.now) {
+	for batch.Rows < int64(most) {
 		row, err := b.sheet.Next()
 		if errors.Is(err, io.EOF) {
-			batch.Last = true
+			batch.Last, batch.Crashes = true, 0
 			return batch, nil
 		}
 		if err != nil {

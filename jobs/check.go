@@ -82,7 +82,7 @@ type checker struct {
 	sheet    *intake.Sheet
 	seen     *intake.Seen
 	pending  *intake.Row // read while catching up, not yet judged
-	size     batchSize
+	care     caution
 	rows     int64            // judged, over all claims
 	first    bool             // the next batch is the file's first: it tells the layout
 	suspect  bool             // the next row is refused unread: it has crashed too often
@@ -132,7 +132,7 @@ func (w *work) judged(ctx context.Context) iter.Seq2[*judgedBatch, error] {
 			if !yield(batch, err) || err != nil || batch.Last {
 				return
 			}
-			c.size.committed()
+			c.care.committed()
 		}
 	}
 }
@@ -157,7 +157,7 @@ func (w *work) lookedUp(ctx context.Context, batches iter.Seq2[*judgedBatch, err
 func (w *work) beginCheck(ctx context.Context) (*checker, error) {
 	c := &checker{
 		work: w, seen: intake.NewSeen(), rows: w.claim.Import.Checked,
-		size: newBatchSize(checkBatches*w.cfg.BatchRows, w.claim.Crashes), first: w.claim.Layout.Header == nil,
+		care: caution{most: checkBatches * w.cfg.BatchRows, crashes: w.claim.Crashes}, first: w.claim.Layout.Header == nil,
 		suspect: w.claim.Crashes >= crashesBeforeRefusal, warnings: w.claim.Import.Warnings,
 	}
 	if err := c.learnAuthority(ctx); err != nil {
@@ -209,8 +209,9 @@ func (c *checker) bar(row *intake.Row) {
 
 // next judges the next batch of rows.
 func (c *checker) next() (*judgedBatch, error) {
-	b := &judgedBatch{verdicts: make([]verdict, 0, c.size.now)}
-	for len(b.verdicts) < c.size.now {
+	most := c.care.rows()
+	b := &judgedBatch{verdicts: make([]verdict, 0, most)}
+	for len(b.verdicts) < most {
 		row, err := c.read()
 		if errors.Is(err, io.EOF) {
 			b.Last = true
@@ -229,6 +230,9 @@ func (c *checker) next() (*judgedBatch, error) {
 		b.To = row.End
 	}
 	b.Rows = int64(len(b.verdicts))
+	if !b.Last { // the next pass has yet to crash
+		b.Crashes = c.care.after()
+	}
 	b.Warnings = c.newWarnings()
 	if c.first {
 		b.Layout = &storage.Layout{Format: c.sheet.Format(), Header: c.sheet.Header()}

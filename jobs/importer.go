@@ -7,6 +7,7 @@ import (
 	"log/slog"
 	"math"
 	"runtime/debug"
+	"sync"
 	"time"
 
 	"github.com/google/uuid"
@@ -69,6 +70,9 @@ type Importer struct {
 	// fault is called before each row is judged or imported; tests make it
 	// panic, stall or fail to see that nothing is lost.
 	fault func(pass roster.Status, row int64)
+	// room is where imports are worked on: by many, or by one that has crashed
+	// repeatedly and must not take others with it.
+	room sync.RWMutex
 }
 
 // NewImporter makes an Importer.
@@ -91,7 +95,8 @@ var errSlice = errors.New("slice over")
 // Between batches it stops when ctx ends; the batch under way commits first. An
 // import that is another's or ended is no error.
 func (im *Importer) Run(ctx context.Context, id uuid.UUID) (rest Rest, err error) {
-	claim, err := im.claim(ctx, id)
+	claim, leave, err := im.enter(ctx, id)
+	defer leave()
 	if errors.Is(err, storage.ErrNotClaimable) {
 		return Rest{}, nil
 	}
@@ -125,6 +130,26 @@ func (im *Importer) Run(ctx context.Context, id uuid.UUID) (rest Rest, err error
 	return rest, err
 }
 
+// enter takes the import in hand. One that has crashed repeatedly is worked on
+// with no other beside it in this process: should it end the process, no other
+// gets a crash to its name, so what is counted is its own doing. While it waits
+// for that it holds no claim that could be lost. Call leave in any case.
+func (im *Importer) enter(ctx context.Context, id uuid.UUID) (claim *storage.Claim, leave func(), err error) {
+	im.room.RLock()
+	claim, err = im.claim(ctx, id)
+	if err != nil || claim.Crashes < crashesBeforeAlone {
+		return claim, im.room.RUnlock, err
+	}
+	err = im.giveUp(ctx, claim, 0, claim.Crashes)
+	im.room.RUnlock()
+	if err != nil {
+		return nil, func() {}, err
+	}
+	im.room.Lock()
+	claim, err = im.claim(ctx, id)
+	return claim, im.room.Unlock, err
+}
+
 func (im *Importer) claim(ctx context.Context, id uuid.UUID) (*storage.Claim, error) {
 	// Like a commit: a claim that was made and not heard of would have to run out.
 	ctx, cancel := im.committing(ctx)
@@ -154,16 +179,23 @@ const (
 // out. A database that is full or slow is no fault of any row, however long that
 // lasts: batches get smaller for it, and no row is refused.
 func (im *Importer) abandon(ctx context.Context, c *storage.Claim, cause error) {
-	ctx, cancel := im.committing(ctx)
-	defer cancel()
 	most := math.MaxInt32
-	if storage.Interrupted(cause) {
+	switch {
+	case storage.Disconnected(cause):
+		most = 1 // where many are cut, more batches would only be more to be cut
+	case storage.Interrupted(cause):
 		most = crashesBeforeRefusal / 2
 	}
 	wait := min(abandonWait<<min(c.Crashes, 10), abandonMost)
-	if err := ignoreLost(im.store.Abandon(ctx, c, wait, most)); err != nil {
+	if err := ignoreLost(im.giveUp(ctx, c, wait, most)); err != nil {
 		im.log.Warn("claim could not be let go, its lease will run out", "import_id", c.Import.ID, "error", err)
 	}
+}
+
+func (im *Importer) giveUp(ctx context.Context, c *storage.Claim, wait time.Duration, most int) error {
+	ctx, cancel := im.committing(ctx)
+	defer cancel()
+	return im.store.Abandon(ctx, c, wait, most)
 }
 
 // endSpan ends a span. What the error says stays in the log: the words of a
@@ -228,22 +260,3 @@ func (w *work) panicked(p any) error {
 func (w *work) over(ctx context.Context) bool {
 	return ctx.Err() != nil || !time.Now().Before(w.until)
 }
-
-// crashesBeforeRefusal is how often an import must have crashed at one place
-// for the row there to be refused unread: by then it stood alone for a while.
-const crashesBeforeRefusal = 8
-
-// batchSize says how many rows the next batch has. Each crash at this place
-// divides it by ten, so that soon the row at fault stands alone; each commit
-// doubles it again.
-type batchSize struct{ most, now int }
-
-func newBatchSize(most, crashes int) batchSize {
-	now := most
-	for range min(crashes, 10) {
-		now = max(1, now/10)
-	}
-	return batchSize{most, now}
-}
-
-func (b *batchSize) committed() { b.now = min(b.most, b.now*2) }

@@ -36,6 +36,10 @@ type Batch struct {
 	// SetDepartment: the file has a department column, so an update sets it.
 	SetDepartment bool
 	Last          bool // the file ends here
+	// Crashes is what the import has counted once the batch is committed, should
+	// the claim then end without another commit and without handing back; 0 in
+	// good times.
+	Crashes int
 
 	// Turn returns when the batch before this one is committed; nil: it is.
 	// Until then the batch creates its users and invitations, which is nearly
@@ -75,7 +79,7 @@ func (s *Store) ApplyBatch(ctx context.Context, c *Claim, b Batch) (a Applied, e
 	if err != nil {
 		return Applied{}, err
 	}
-	c.At, c.Crashes = b.To, 0
+	c.At, c.Crashes = b.To, max(0, b.Crashes-1)
 	c.Import.Warnings = withRolesKept(c.Import.Warnings, a.rolesKept)
 	if b.Last {
 		c.Import.Status = roster.Completed
@@ -266,10 +270,10 @@ func moveImport(ctx context.Context, tx *sqlx.Tx, c *Claim, b Batch, a Applied) 
 		       status = CASE WHEN $17 THEN 'completed' ELSE status END,
 		       finished_at = CASE WHEN $17 THEN now() END,
 		       lease_until = CASE WHEN NOT $17 THEN clock_timestamp() + make_interval(secs => $18) END,
-		       crashes = 0
+		       crashes = $19
 		 WHERE id = $1 AND fence = $2 AND at_row = $3 AND status = 'importing'`,
 		c.Import.ID, c.Fence, c.At.Row, b.To.Row, b.To.Line, b.To.Offset, b.To.Skip,
-		b.Rows, a.Imported, a.Updated, a.Failed, held, pending, first, last, warnings, b.Last, seconds(c.Lease))
+		b.Rows, a.Imported, a.Updated, a.Failed, held, pending, first, last, warnings, b.Last, seconds(c.Lease), b.Crashes)
 	if err != nil {
 		return err
 	}

@@ -25,7 +25,8 @@ type Claim struct {
 	// Position is the beginning of the file.
 	At tabular.Position
 	// Crashes counts the claims before this one that ended at this very
-	// place without a commit and without handing back.
+	// place without a commit and without handing back, or what its batches
+	// have left of that: see [Batch].
 	Crashes int
 	Lease   time.Duration
 	// TraceParent is the span of the upload, as a W3C traceparent; "": the
@@ -72,12 +73,13 @@ func (s *Store) ClaimImport(ctx context.Context, id uuid.UUID, lease time.Durati
 	return c, nil
 }
 
-// HandBack ends a claim in good order: others may take the import at once. It
-// returns the number of the task to ring for the rest of the work.
+// HandBack ends a claim in good order: others may take the import at once, with
+// one crash less to its name than when the claim began. It returns the number of
+// the task to ring for the rest of the work.
 func (s *Store) HandBack(ctx context.Context, c *Claim) (dispatch int64, err error) {
 	defer translate(&err, "hand back import %s", c.Import.ID)
 	err = s.db.GetContext(ctx, &dispatch, `
-		UPDATE imports SET lease_until = NULL, crashes = 0, dispatch = dispatch + 1, rung_at = now()
+		UPDATE imports SET lease_until = NULL, crashes = GREATEST(crashes - 2, 0), dispatch = dispatch + 1, rung_at = now()
 		 WHERE id = $1 AND fence = $2 AND status IN ('checking', 'importing')
 		RETURNING dispatch`, c.Import.ID, c.Fence)
 	if errors.Is(err, sql.ErrNoRows) {
@@ -131,6 +133,7 @@ type Checked struct {
 	Layout        *Layout          // with the first batch only
 	Warnings      []roster.Warning // nil: as they are
 	Last          bool             // the file ends here
+	Crashes       int              // as in [Batch]
 }
 
 // SaveChecked commits a batch of the check pass and moves the claim's cursor
@@ -153,7 +156,7 @@ func (s *Store) SaveChecked(ctx context.Context, c *Claim, b Checked) (err error
 	if err != nil {
 		return err
 	}
-	c.Import.Status, c.At, c.Crashes = status, b.To, 0
+	c.Import.Status, c.At, c.Crashes = status, b.To, max(0, b.Crashes-1)
 	if b.Layout != nil {
 		c.Layout = *b.Layout
 	}
@@ -193,12 +196,12 @@ func moveCheck(ctx context.Context, tx *sqlx.Tx, c *Claim, b Checked) (status ro
 		       total = CASE WHEN $15 THEN checked + $8 END,
 		       status = CASE WHEN NOT $15 THEN 'checking' WHEN dry_run THEN 'ready' ELSE 'importing' END,
 		       lease_until = CASE WHEN $15 AND dry_run THEN NULL ELSE clock_timestamp() + make_interval(secs => $16) END,
-		       crashes = 0
+		       crashes = $17
 		 WHERE id = $1 AND fence = $2 AND at_row = $3 AND status = 'checking'
 		RETURNING status`,
 		c.Import.ID, c.Fence, c.At.Row, to.Row, to.Line, to.Offset, to.Skip,
 		b.Rows, b.Valid, int64(len(b.Refusals)), b.Admins,
-		format, header, warnings, b.Last, seconds(c.Lease))
+		format, header, warnings, b.Last, seconds(c.Lease), b.Crashes)
 	if errors.Is(err, sql.ErrNoRows) {
 		return "", ErrClaimLost
 	}

@@ -123,6 +123,10 @@ func Interrupted(err error) bool {
 		errors.Is(err, context.DeadlineExceeded) || errors.Is(err, context.Canceled)
 }
 
+// Disconnected reports whether err says that the connection to the database broke
+// or could not be made: PostgreSQL has not said a word about what it was given.
+func Disconnected(err error) bool { return errors.Is(err, ErrUnavailable) && sqlState(err) == "" }
+
 // bodyError is an error of the one who sends a file. A line that breaks there
 // looks like one that breaks between us and the database, and is not.
 type bodyError struct{ error }
