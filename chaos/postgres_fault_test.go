@@ -80,7 +80,7 @@ func TestCommitUnanswered(t *testing.T) {
 	})
 	p := &poster{h: h, files: l.files}
 	p.post(4)
-	h.rowsIn(p.ids, 2*time.Minute)
+	h.rowsIn(p.ids, 3*time.Minute)
 	h.line.Judge(nil)
 	h.lapse()
 	got := h.outcome(p.ids, 4*time.Minute)
