@@ -2,6 +2,7 @@
 
 GO         ?= go
 FUZZTIME   ?= 25s
+FUZZPARALLEL ?= 2
 BENCH      ?= .
 SCALE      ?= 1
 FILE       ?= examples/users.csv
@@ -42,18 +43,34 @@ lint: ## gofmt, go vet, staticcheck
 fmt: ## format the Go files
 	gofmt -w .
 
+# within SECONDS ends a command that takes longer, where there is timeout(1).
+within = $(if $(shell command -v timeout 2>/dev/null),timeout $(1))
+
 # A scan that could not be made is said, not passed off as one that found
 # nothing; it does not fail the build of somebody who works without a network.
 VULNDB     ?= https://vuln.go.dev
 
 vuln: ## look for known vulnerabilities (asks the vulnerability database over the network)
-	@if curl -fsS --max-time 10 -o /dev/null $(VULNDB)/index/db.json; then \
-		$(GO) run golang.org/x/vuln/cmd/govulncheck@v1.1.4 -db $(VULNDB) ./...; \
-	else echo "NOT SCANNED for known vulnerabilities: $(VULNDB) cannot be reached from here"; fi
+	@said="NOT SCANNED for known vulnerabilities:"; \
+	if ! curl -fsS --max-time 10 -o /dev/null $(VULNDB)/index/db.json; then \
+		echo "$$said $(VULNDB) cannot be reached from here"; \
+	elif ! GOBIN="$(CURDIR)/bin" $(call within,90) $(GO) install golang.org/x/vuln/cmd/govulncheck@v1.1.4; then \
+		echo "$$said the scanner could not be fetched and built within 90 seconds"; \
+	else \
+		status=0; $(call within,90) bin/govulncheck -db $(VULNDB) ./... || status=$$?; \
+		case $$status in \
+		0) ;; \
+		3) exit 3 ;; \
+		*) echo "$$said the scan did not end within 90 seconds, or failed ($$status)" ;; \
+		esac; \
+	fi
 
-sbom: build ## what is in the programs: bin/NAME.cdx.json, CycloneDX
+# The programs are built as the tests build them, so that nothing is compiled
+# twice: neither -trimpath nor CGO_ENABLED changes which modules are in them.
+sbom: ## what is in the programs: bin/NAME.cdx.json, CycloneDX; needs no network
+	@mkdir -p bin/sbom && $(TESTENV) $(GO) build -o bin/sbom/ ./cmd/... ./internal/sbom
 	@for program in api worker rollcall; do \
-		$(GO) run ./internal/sbom bin/$$program > bin/$$program.cdx.json || exit 1; \
+		bin/sbom/sbom bin/sbom/$$program > bin/$$program.cdx.json || exit 1; \
 		echo "bin/$$program.cdx.json: $$(grep -c '"purl"' bin/$$program.cdx.json) components"; \
 	done
 
@@ -63,12 +80,18 @@ bench: ## how fast, and against what: a table, and bench.json; BENCH=regexp for 
 microbench: ## the benchmarks of single packages; BENCH=regexp for some
 	$(TESTENV) $(GO) run ./internal/testrun $(GO) test -run '^$$' -bench '$(BENCH)' -benchmem -timeout 30m ./...
 
-fuzz: ## each fuzz target for FUZZTIME=25s, some ten minutes in all
-	@for dir in $$(grep -rl --include='*_test.go' '^func Fuzz' . | xargs -n 1 dirname | sort -u); do \
-		targets="$$($(GO) test -list '^Fuzz' "$$dir")" || { echo "$$targets"; exit 1; }; \
-		for target in $$(echo "$$targets" | grep '^Fuzz'); do \
+# Each package is built for fuzzing once, with everything below it, whatever the
+# number of its targets; what go test -fuzz would find interesting is kept where
+# it keeps that. A failing input is left under the package's testdata/fuzz.
+fuzz: ## each fuzz target for FUZZTIME=25s, some twelve minutes in all
+	@mkdir -p bin/fuzz; kept="$$($(GO) env GOCACHE)/fuzz/$$($(GO) list -m)"; \
+	for dir in $$(grep -rl --include='*_test.go' '^func Fuzz' . | xargs -n 1 dirname | sort -u); do \
+		program="$(CURDIR)/bin/fuzz/$$(echo "$${dir#./}" | tr / -)"; \
+		$(GO) test -c -fuzz . -o "$$program" "$$dir" || exit 1; \
+		for target in $$("$$program" -test.list '^Fuzz'); do \
 			echo "$$dir $$target"; \
-			$(GO) test -run '^$$' -fuzz "^$$target\$$" -fuzztime $(FUZZTIME) "$$dir" || exit 1; \
+			(cd "$$dir" && "$$program" -test.run '^$$' -test.fuzz "^$$target\$$" -test.fuzztime $(FUZZTIME) \
+				-test.parallel $(FUZZPARALLEL) -test.fuzzcachedir "$$kept/$${dir#./}") || exit 1; \
 		done; \
 	done
 

@@ -21,6 +21,7 @@ import (
 	"rollcall/access"
 	"rollcall/app"
 	"rollcall/auth"
+	"rollcall/httpapi/header"
 	"rollcall/jobs"
 	"rollcall/roster"
 	"rollcall/storage"
@@ -68,7 +69,7 @@ func build(t *testing.T) *building {
 	t.Cleanup(b.client.CloseIdleConnections)
 	// Every request comes from an address of its own, or the limit on failed
 	// authentications would answer instead.
-	b.server = httptest.NewServer(app.Forwarded([]netip.Prefix{netip.MustParsePrefix("127.0.0.0/8")}, handler))
+	b.server = httptest.NewServer(header.Forwarded([]netip.Prefix{netip.MustParsePrefix("127.0.0.0/8")}, handler))
 	t.Cleanup(b.server.Close)
 	return b
 }

@@ -17,6 +17,7 @@ import (
 	"rollcall/auth"
 	"rollcall/config"
 	"rollcall/httpapi"
+	"rollcall/httpapi/header"
 	"rollcall/jobs"
 	"rollcall/migrations"
 	"rollcall/privacy"
@@ -197,5 +198,5 @@ func newHandler(ctx context.Context, cfg config.Config, store *storage.Store, wa
 	if err != nil {
 		return nil, nil, fmt.Errorf("ROLLCALL_TRUSTED_PROXIES: %w", err)
 	}
-	return forwarded(proxies, engine), site, nil
+	return header.Forwarded(proxies, engine), site, nil
 }

@@ -2,6 +2,7 @@ package app
 
 import (
 	"context"
+	"errors"
 	"log/slog"
 	"net/http"
 
@@ -26,6 +27,12 @@ var (
 // NewHandler is newHandler with nobody looking on.
 func NewHandler(ctx context.Context, cfg config.Config, store *storage.Store, watcher *storage.Watcher, bell *jobs.Bell, extras Extras, log *slog.Logger) (http.Handler, *web.Site, error) {
 	return newHandler(ctx, cfg, store, watcher, bell, nil, extras, log)
+}
+
+// Monitoring answers those who look after the process, which is not ready.
+func Monitoring() http.Handler {
+	away := func(context.Context) error { return errors.New("away") }
+	return monitoring(prometheus.NewRegistry(), away, slog.New(slog.DiscardHandler))
 }
 
 // Registries are what the two programs register.

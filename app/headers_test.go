@@ -8,6 +8,7 @@ import (
 	"log/slog"
 	"mime/multipart"
 	"net/http"
+	"net/http/httptest"
 	"net/url"
 	"slices"
 	"strings"
@@ -31,7 +32,7 @@ func TestEveryAnswerIsHardened(t *testing.T) {
 	t.Parallel()
 	cfg := settings(t, "ROLLCALL_PUBLIC_URL=https://rollcall.example.com")
 	base := serveAPI(t, cfg, app.Extras{Mailbox: brokenMailbox{}})
-	v := visitor{t, base}
+	v := visitor{t, base, []string{"max-age=31536000; includeSubDomains"}}
 	table := routeTable(t, cfg)
 	id := v.upload()
 	cookies := v.signIn(addAdmin(t, cfg))
@@ -60,7 +61,15 @@ func TestEveryAnswerIsHardened(t *testing.T) {
 	if status := v.visit("TRACE", "/healthz", http.Header{}, nil); status != http.StatusMethodNotAllowed {
 		t.Errorf("TRACE: %d", status)
 	}
-	for _, want := range []int{200, 303, 400, 401, 403, 404, 405, 409, 415, 500} {
+	monitoring := httptest.NewServer(app.Monitoring())
+	t.Cleanup(monitoring.Close)
+	plain := visitor{t, monitoring.URL, nil} // inside the network, without TLS
+	for _, path := range []string{"/metrics", "/healthz", "/readyz", "/nothing", "/", "/%00", "/admin/users"} {
+		for _, method := range []string{"GET", "HEAD", "POST", "TRACE", "OPTIONS"} {
+			statuses[plain.visit(method, path, http.Header{}, nil)]++
+		}
+	}
+	for _, want := range []int{200, 303, 400, 401, 403, 404, 405, 409, 415, 500, 503} {
 		if statuses[want] == 0 {
 			t.Errorf("no answer had the status %d: %v", want, statuses)
 		}
@@ -70,7 +79,8 @@ func TestEveryAnswerIsHardened(t *testing.T) {
 // visitor asks and looks at the headers.
 type visitor struct {
 	*testing.T
-	base string
+	base   string
+	strict []string // what Strict-Transport-Security is to be
 }
 
 // plain answers come from one transport without redirects, cookies or waits.
@@ -88,14 +98,14 @@ func (v visitor) visit(method, path string, header http.Header, body io.Reader) 
 		v.Fatalf("%s %s: %v", method, path, err)
 	}
 	defer drop(res)
-	for _, fault := range faults(res) {
+	for _, fault := range faults(res, v.strict) {
 		v.Errorf("%s %s as %v: %d: %s", method, path, header, res.StatusCode, fault)
 	}
 	return res.StatusCode
 }
 
 // faults are what is wrong with the headers of an answer.
-func faults(res *http.Response) (found []string) {
+func faults(res *http.Response, strict []string) (found []string) {
 	h := res.Header
 	for name, allowed := range map[string][]string{
 		"X-Content-Type-Options":       {"nosniff"},
@@ -103,11 +113,13 @@ func faults(res *http.Response) (found []string) {
 		"Referrer-Policy":              {"no-referrer", "same-origin"},
 		"Cross-Origin-Opener-Policy":   {"same-origin"},
 		"Cross-Origin-Resource-Policy": {"same-origin"},
-		"Strict-Transport-Security":    {"max-age=31536000; includeSubDomains"},
 	} {
 		if values := h.Values(name); len(values) != 1 || !slices.Contains(allowed, values[0]) {
 			found = append(found, name+" is "+strings.Join(values, ", "))
 		}
+	}
+	if values := h.Values("Strict-Transport-Security"); !slices.Equal(values, strict) {
+		found = append(found, "Strict-Transport-Security is "+strings.Join(values, ", "))
 	}
 	policy := h.Values("Content-Security-Policy")
 	if len(policy) != 1 || !strings.Contains(policy[0], "default-src 'none'") || !strings.Contains(policy[0], "base-uri 'none'") ||

@@ -40,6 +40,19 @@ func serveMetrics(ctx context.Context, address string, registry *prometheus.Regi
 	if err != nil {
 		return nil, fmt.Errorf("listen for metrics (ROLLCALL_METRICS_LISTEN): %w", err)
 	}
+	server := newServer(monitoring(registry, ready, log), log)
+	go server.Serve(listener)
+	return func() {
+		ctx, cancel := context.WithTimeout(context.WithoutCancel(ctx), time.Second)
+		defer cancel()
+		if server.Shutdown(ctx) != nil {
+			server.Close()
+		}
+	}, nil
+}
+
+// monitoring answers those who look after the process.
+func monitoring(registry *prometheus.Registry, ready func(context.Context) error, log *slog.Logger) http.Handler {
 	mux := http.NewServeMux()
 	mux.Handle("GET /metrics", promhttp.HandlerFor(registry, promhttp.HandlerOpts{}))
 	mux.HandleFunc("GET /healthz", func(w http.ResponseWriter, _ *http.Request) { fmt.Fprintln(w, "ok") })
@@ -53,13 +66,5 @@ func serveMetrics(ctx context.Context, address string, registry *prometheus.Regi
 		}
 		fmt.Fprintln(w, "ready")
 	})
-	server := newServer(secured(mux, false), log)
-	go server.Serve(listener)
-	return func() {
-		ctx, cancel := context.WithTimeout(context.WithoutCancel(ctx), time.Second)
-		defer cancel()
-		if server.Shutdown(ctx) != nil {
-			server.Close()
-		}
-	}, nil
+	return secured(mux, false)
 }

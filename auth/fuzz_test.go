@@ -51,7 +51,9 @@ func FuzzSealed(f *testing.F) {
 		f.Fatal(err)
 	}
 	const secret, place = "a secret", "a place"
-	sealed := sealer.Seal(secret, place)
+	// Sealed once and for all: each process of the engine makes its own seeds,
+	// and two sealings differ.
+	const sealed = "v1.zw4zN-7M.nJL4xwRxpnpzqaJxCfcdJ1oGLUS1gPlpLbuqhyq40ufyh08sx9-TZ4XH_lXRlEzD"
 	for _, seed := range []string{sealed, "", "v1..", sealed + "=", sealed[:len(sealed)-1], strings.Replace(sealed, "v1", "v2", 1), "v1." + strings.Repeat("A", 8) + "."} {
 		f.Add(seed, place)
 	}

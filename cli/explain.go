@@ -8,6 +8,7 @@ import (
 	"strings"
 	"unicode"
 
+	"rollcall/cli/terminal"
 	"rollcall/client"
 	"rollcall/config"
 	"rollcall/storage"
@@ -24,16 +25,16 @@ func explain(w io.Writer, err error) {
 
 func explanation(err error) (headline string, details []string) {
 	if usage, ok := errors.AsType[usageError](err); ok {
-		return visible(usage.message), []string{fmt.Sprintf("Run '%s --help' for how to use it.", usage.command)}
+		return terminal.Visible(usage.message), []string{fmt.Sprintf("Run '%s --help' for how to use it.", usage.command)}
 	}
 	if faults, ok := errors.AsType[config.Faults](err); ok {
 		lines := strings.Split(faults.Error(), "\n  ")
 		return lines[0], lines[1:]
 	}
 	if problem, ok := errors.AsType[*client.Problem](err); ok {
-		return visible(problem.Title), problemLines(problem)
+		return terminal.Visible(problem.Title), problemLines(problem)
 	}
-	switch text := visible(err.Error()); {
+	switch text := terminal.Visible(err.Error()); {
 	case errors.Is(err, context.Canceled):
 		return "interrupted", nil
 	case errors.As(err, new(*client.Unanswered)):
@@ -58,47 +59,21 @@ func explanation(err error) (headline string, details []string) {
 func problemLines(p *client.Problem) []string {
 	var lines []string
 	if p.Detail != "" && p.Detail != p.Title {
-		lines = append(lines, visible(p.Detail))
+		lines = append(lines, terminal.Visible(p.Detail))
 	}
 	for _, e := range p.Errors {
 		if e.Detail == p.Detail {
 			continue
 		}
-		lines = append(lines, visible(strings.TrimPrefix(e.Parameter+": "+e.Detail, ": ")))
+		lines = append(lines, terminal.Visible(strings.TrimPrefix(e.Parameter+": "+e.Detail, ": ")))
 	}
 	if p.Fix != "" {
-		lines = append(lines, "Fix: "+visible(p.Fix))
+		lines = append(lines, "Fix: "+terminal.Visible(p.Fix))
 	}
 	if p.RequestID != "" {
-		lines = append(lines, "Request: "+visible(p.RequestID))
+		lines = append(lines, "Request: "+terminal.Visible(p.RequestID))
 	}
 	return lines
-}
-
-// maxShown is how much of a text from elsewhere is shown, in characters.
-const maxShown = 500
-
-// visible makes a text from elsewhere fit to stand in a line on a terminal: no
-// escape sequence, no line break and no change of direction gets through, and
-// not more than maxShown characters.
-func visible(text string) string {
-	var out strings.Builder
-	n := 0
-	for _, r := range strings.TrimSpace(text) {
-		if n++; n > maxShown {
-			out.WriteString("…")
-			break
-		}
-		switch {
-		case unicode.IsSpace(r):
-			out.WriteByte(' ')
-		case unicode.IsPrint(r):
-			out.WriteRune(r)
-		default: // control and format characters, and what was no UTF-8
-			out.WriteRune(unicode.ReplacementChar)
-		}
-	}
-	return out.String()
 }
 
 // capped begins with a capital letter, as a sentence does.

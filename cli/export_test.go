@@ -9,7 +9,6 @@ import (
 
 // What is shown, as pure functions of what is known.
 var (
-	Visible   = visible
 	ParseLife = parseLife
 	Span      = span
 	Grouped   = grouped

@@ -6,6 +6,8 @@ import (
 
 	"github.com/spf13/cobra"
 	"github.com/spf13/cobra/doc"
+
+	"rollcall/cli/terminal"
 )
 
 func newMan(console Console) *cobra.Command {
@@ -22,7 +24,7 @@ directory, which must be there. Put them where man looks for section 1.`,
 				return readable(err, args[0])
 			}
 			if !info.IsDir() {
-				return fmt.Errorf("%s is not a directory", visible(args[0]))
+				return fmt.Errorf("%s is not a directory", terminal.Visible(args[0]))
 			}
 			root := cmd.Root()
 			root.DisableAutoGenTag = true // the same program writes the same pages
@@ -30,7 +32,7 @@ directory, which must be there. Put them where man looks for section 1.`,
 			if err := doc.GenManTree(root, head, args[0]); err != nil {
 				return fmt.Errorf("write the manual pages: %w", err)
 			}
-			_, err = fmt.Fprintf(console.Stdout, "The manual pages are in %s.\n", visible(args[0]))
+			_, err = fmt.Fprintf(console.Stdout, "The manual pages are in %s.\n", terminal.Visible(args[0]))
 			return err
 		},
 	}

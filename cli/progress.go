@@ -9,6 +9,7 @@ import (
 
 	"golang.org/x/term"
 
+	"rollcall/cli/terminal"
 	"rollcall/client"
 )
 
@@ -113,7 +114,7 @@ func (p *progress) note(text string) {
 	p.mu.Lock()
 	defer p.mu.Unlock()
 	p.wipe()
-	fmt.Fprintln(p.out, visible(text))
+	fmt.Fprintln(p.out, terminal.Visible(text))
 }
 
 // sent shows how much of the file has gone out.

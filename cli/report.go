@@ -9,6 +9,7 @@ import (
 	"path/filepath"
 	"strings"
 
+	"rollcall/cli/terminal"
 	"rollcall/client"
 )
 
@@ -25,9 +26,9 @@ type report struct {
 func (r report) sentence() string {
 	switch {
 	case r.err != nil:
-		return "The error report could not be saved: " + visible(r.err.Error())
+		return "The error report could not be saved: " + terminal.Visible(r.err.Error())
 	case r.path != "":
-		return "Error report: " + visible(r.path)
+		return "Error report: " + terminal.Visible(r.path)
 	default:
 		return ""
 	}

@@ -231,13 +231,3 @@ func (p *paper) Reset() {
 	defer p.mu.Unlock()
 	p.text.Reset()
 }
-
-func FuzzVisible(f *testing.F) {
-	f.Add("\x1b[31m\xff\u202e\n")
-	f.Fuzz(func(t *testing.T, text string) {
-		got := cli.Visible(text)
-		if !utf8.ValidString(got) || strings.ContainsFunc(got, func(r rune) bool { return r < ' ' || r >= 0x7f && r < 0xa0 || r >= 0x202a && r <= 0x202e }) {
-			t.Errorf("%q", got)
-		}
-	})
-}

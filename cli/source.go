@@ -7,6 +7,8 @@ import (
 	"io/fs"
 	"os"
 	"path/filepath"
+
+	"rollcall/cli/terminal"
 )
 
 // maxSpool is the most that is taken from a pipe, in bytes: the largest file
@@ -40,7 +42,7 @@ func openSource(path string, stdin io.Reader) (*source, error) {
 		return nil, readable(err, path)
 	case info.IsDir():
 		file.Close()
-		return nil, fmt.Errorf("%s is a directory", visible(path))
+		return nil, fmt.Errorf("%s is a directory", terminal.Visible(path))
 	case !info.Mode().IsRegular():
 		defer file.Close()
 		return spool(filepath.Base(path), file)
@@ -52,9 +54,9 @@ func openSource(path string, stdin io.Reader) (*source, error) {
 func readable(err error, path string) error {
 	switch {
 	case errors.Is(err, fs.ErrNotExist):
-		return fmt.Errorf("there is no file %s", visible(path))
+		return fmt.Errorf("there is no file %s", terminal.Visible(path))
 	case errors.Is(err, fs.ErrPermission):
-		return fmt.Errorf("%s may not be read by this user", visible(path))
+		return fmt.Errorf("%s may not be read by this user", terminal.Visible(path))
 	default:
 		return fmt.Errorf("open file: %w", err)
 	}
@@ -75,7 +77,7 @@ func spool(name string, from io.Reader) (*source, error) {
 	}
 	if err != nil {
 		s.Close()
-		return nil, fmt.Errorf("read %s: %w", visible(name), err)
+		return nil, fmt.Errorf("read %s: %w", terminal.Visible(name), err)
 	}
 	return s, nil
 }

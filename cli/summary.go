@@ -5,6 +5,7 @@ import (
 	"strings"
 	"time"
 
+	"rollcall/cli/terminal"
 	"rollcall/client"
 )
 
@@ -33,7 +34,7 @@ func summary(i *client.Import, f summaryFacts) string {
 		line("%s the role admin.", counted(i.Admins, "valid row asks for", "valid rows ask for"))
 	}
 	for _, w := range i.Warnings {
-		line("Warning: %s", visible(w.Message))
+		line("Warning: %s", terminal.Visible(w.Message))
 	}
 	if len(i.Errors) > 0 {
 		line("")
@@ -56,7 +57,7 @@ func summary(i *client.Import, f summaryFacts) string {
 
 // outcome is the sentence that matters, and advice.
 func outcome(i *client.Import, f summaryFacts) []string {
-	file, total := visible(f.file), i.Processed
+	file, total := terminal.Visible(f.file), i.Processed
 	if i.Total != nil {
 		total = *i.Total
 	}
@@ -85,11 +86,11 @@ func outcome(i *client.Import, f summaryFacts) []string {
 			return []string{fmt.Sprintf("The import of %s failed: nothing is written.", file)}
 		}
 		return []string{
-			fmt.Sprintf("The import of %s failed, nothing is written: %s (%s)", file, visible(i.Failure.Message), visible(i.Failure.Code)),
-			"Fix: " + visible(i.Failure.Fix),
+			fmt.Sprintf("The import of %s failed, nothing is written: %s (%s)", file, terminal.Visible(i.Failure.Message), terminal.Visible(i.Failure.Code)),
+			"Fix: " + terminal.Visible(i.Failure.Fix),
 		}
 	default: // it was not waited for
-		return []string{fmt.Sprintf("%s is committed; the import goes on (%s).", file, visible(string(i.Status)))}
+		return []string{fmt.Sprintf("%s is committed; the import goes on (%s).", file, terminal.Visible(string(i.Status)))}
 	}
 }
 
@@ -128,22 +129,22 @@ func invitations(i *client.Import) string {
 func rowError(e client.RowError) []string {
 	where := fmt.Sprintf("Row %d", e.Row)
 	if e.Field != "" {
-		where += ", " + visible(e.Field)
+		where += ", " + terminal.Visible(e.Field)
 	}
 	if value := short(e.Value); value != "" {
 		where += fmt.Sprintf(" “%s”", value)
 	}
-	lines := []string{fmt.Sprintf("  %s: %s", where, visible(e.Message))}
+	lines := []string{fmt.Sprintf("  %s: %s", where, terminal.Visible(e.Message))}
 	for _, also := range e.Also {
-		lines = append(lines, "    Also: "+visible(also.Message))
+		lines = append(lines, "    Also: "+terminal.Visible(also.Message))
 	}
-	return append(lines, "    Fix: "+visible(e.Fix))
+	return append(lines, "    Fix: "+terminal.Visible(e.Fix))
 }
 
 // short keeps a cell from filling the screen.
 func short(value string) string {
 	const most = 60
-	value = visible(value)
+	value = terminal.Visible(value)
 	if runes := []rune(value); len(runes) > most {
 		return string(runes[:most]) + "…"
 	}

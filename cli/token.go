@@ -15,6 +15,7 @@ import (
 	"github.com/spf13/cobra"
 
 	"rollcall/auth"
+	"rollcall/cli/terminal"
 	"rollcall/config"
 	"rollcall/storage"
 )
@@ -203,7 +204,7 @@ func newTokenList(console Console) *cobra.Command {
 				table := tabwriter.NewWriter(console.Stdout, 0, 0, 2, ' ', 0)
 				fmt.Fprintln(table, "ID\tNAME\tSCOPES\tSTATE\tCREATED\tEXPIRES\tLAST USED")
 				for _, t := range tokens {
-					fmt.Fprintf(table, "%s\t%s\t%s\t%s\t%s\t%s\t%s\n", t.ID, visible(t.Name), strings.Join(t.Scopes, ","),
+					fmt.Fprintf(table, "%s\t%s\t%s\t%s\t%s\t%s\t%s\n", t.ID, terminal.Visible(t.Name), strings.Join(t.Scopes, ","),
 						tokenState(t, now), moment(t.CreatedAt), momentOr(t.ExpiresAt, "never"), momentOr(t.LastUsedAt, "never"))
 				}
 				return table.Flush()

@@ -18,7 +18,7 @@ func FuzzURLs(f *testing.F) {
 		f.Add(seed)
 	}
 	f.Fuzz(func(t *testing.T, text string) {
-		if _, err := config.ParseRedisURL(text); err != nil && len(text) > 12 && strings.Contains(err.Error(), text) {
+		if _, err := config.ParseRedisURL(text); err != nil && repeats(err.Error(), text) {
 			t.Errorf("%q is repeated: %v", text, err)
 		}
 		_, err := config.LoadAPI(environment("DATABASE_URL="+text, "REDIS_URL="+text, "SMTP_URL="+text, "ROLLCALL_PUBLIC_URL="+text, "ROLLCALL_LISTEN="+text))
@@ -27,9 +27,16 @@ func FuzzURLs(f *testing.F) {
 			t.Fatalf("an error that is no list of faults: %v", err)
 		}
 		for _, fault := range faults {
-			if len(text) > 12 && strings.Contains(fault.Problem, text) {
+			if repeats(fault.Problem, text) {
 				t.Errorf("%q is repeated: %v", text, fault)
 			}
 		}
 	})
+}
+
+// repeats tells whether a fault holds the text, and not just because the text
+// is a piece of what we say of schemes.
+func repeats(fault, text string) bool {
+	const ours = "must start with redis://, rediss:// or redis-sentinel://"
+	return len(text) > 12 && strings.Contains(strings.ReplaceAll(fault, ours, ""), text)
 }

@@ -33,12 +33,12 @@ func decodeMail(head mailHead, raw []byte) Captured {
 	}
 	message, err := mail.ReadMessage(bytes.NewReader(raw))
 	if err != nil {
-		captured.Text = string(raw)
+		captured.Text = strings.ToValidUTF8(string(raw), "\uFFFD")
 		return captured
 	}
-	captured.Subject = decodeHeader(message.Header.Get("Subject"))
+	captured.Subject = strings.ToValidUTF8(decodeHeader(message.Header.Get("Subject")), "\uFFFD")
 	if from := message.Header.Get("From"); from != "" {
-		captured.From = decodeFrom(from)
+		captured.From = strings.ToValidUTF8(decodeFrom(from), "\uFFFD")
 	}
 	captured.addPart(textproto.MIMEHeader(message.Header), message.Body, 0)
 	captured.Links = unique(textLinks(captured.Text), htmlLinks(captured.HTML))

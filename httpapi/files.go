@@ -6,7 +6,6 @@ import (
 	"fmt"
 	"io"
 	"net/http"
-	"net/url"
 	"path"
 	"strings"
 	"time"
@@ -14,6 +13,7 @@ import (
 	"github.com/gin-gonic/gin"
 	"github.com/google/uuid"
 
+	"rollcall/httpapi/header"
 	"rollcall/roster"
 	"rollcall/storage"
 	"rollcall/tabular"
@@ -26,7 +26,7 @@ func (a *API) template(c *gin.Context, _ caller) error {
 	for k, column := range roster.Columns {
 		header[k] = string(column)
 	}
-	attach(c.Writer.Header(), "users-template.csv")
+	attach(c.Writer.Header(), csvType, "users-template.csv")
 	w := tabular.NewWriter(c.Writer, tabular.WriterOptions{Mark: true})
 	if err := w.Write(header); err != nil {
 		return err
@@ -56,7 +56,7 @@ func (a *API) download(c *gin.Context, i *roster.Import, name string, write func
 	ctx, s := newStream(c)
 	defer s.end()
 	s.begin = func(h http.Header) {
-		attach(h, strings.TrimSuffix(i.Filename, path.Ext(i.Filename))+"-"+name+".csv")
+		attach(h, csvType, strings.TrimSuffix(i.Filename, path.Ext(i.Filename))+"-"+name+".csv")
 	}
 	if err := write(ctx, s, i.ID); err != nil && !errors.Is(err, errHeadOnly) {
 		return s.because(err)
@@ -72,8 +72,7 @@ func (a *API) file(c *gin.Context, _ caller, i *roster.Import) error {
 	ctx, s := newStream(c)
 	defer s.end()
 	h := c.Writer.Header()
-	attach(h, i.Filename)
-	h.Set("Content-Type", "text/csv") // in the encoding of whoever sent it
+	attach(h, "text/csv", i.Filename) // in the encoding of whoever sent it
 	h.Set("ETag", fmt.Sprintf(`"%x"`, i.SHA256))
 	h.Set("Cache-Control", "private, no-cache")
 	http.ServeContent(s, c.Request, "", time.Time{}, &storedFile{open: func(offset int64) io.Reader {
@@ -113,24 +112,11 @@ func (f *storedFile) Read(p []byte) (int, error) {
 	return n, err
 }
 
-// attach makes the answer a CSV file to keep, never to show.
-func attach(h http.Header, filename string) {
-	h.Set("Content-Type", "text/csv; charset=utf-8")
-	h.Set("Content-Disposition", disposition(filename))
-}
+// csvType is the Content-Type of the CSV files that we write.
+const csvType = "text/csv; charset=utf-8"
 
-// disposition writes Content-Disposition (RFC 6266, section 4): the name in
-// ASCII for those who know no better, and as it is (RFC 8187, section 3.2).
-func disposition(filename string) string {
-	plain := strings.Map(func(r rune) rune {
-		if r < 0x20 || r > 0x7e || r == '"' || r == '\\' || r == '%' || r == '/' {
-			return '_'
-		}
-		return r
-	}, filename)
-	header := `attachment; filename="` + plain + `"`
-	if plain != filename {
-		header += "; filename*=UTF-8''" + strings.ReplaceAll(url.QueryEscape(filename), "+", "%20")
-	}
-	return header
+// attach makes the answer a file to keep, never to show.
+func attach(h http.Header, mediaType, filename string) {
+	h.Set("Content-Type", mediaType)
+	h.Set("Content-Disposition", header.Disposition(filename))
 }

@@ -11,7 +11,9 @@ import (
 
 	"github.com/gin-gonic/gin"
 
+	"rollcall/httpapi/header"
 	"rollcall/httpapi/problem"
+	"rollcall/httpapi/query"
 	"rollcall/roster"
 	"rollcall/storage"
 )
@@ -23,9 +25,9 @@ const retryAfter = "1"
 // from the revision the client has, if If-None-Match tells it; otherwise from
 // the present one, unless nothing is to be expected.
 func (a *API) showImport(c *gin.Context, _ caller, p page) error {
-	prefer := parsePrefer(c.Request.Header)
+	prefer := header.ParsePrefer(c.Request.Header)
 	known := c.Request.Header.Values("If-None-Match")
-	wait := prefer.orElse(0)
+	wait := prefer.OrElse(0)
 	allowTime(c, wait+ordinary+answering)
 	if from, ok := waitsFrom(known, p.Import); ok && wait > 0 {
 		now, err := a.await(c.Request.Context(), from, wait, anyChange)
@@ -38,7 +40,7 @@ func (a *API) showImport(c *gin.Context, _ caller, p page) error {
 			}
 		}
 	}
-	prefer.applied(c.Writer.Header())
+	prefer.Applied(c.Writer.Header())
 	return a.answerPage(c, p, known)
 }
 
@@ -117,18 +119,18 @@ func tags(header []string) iter.Seq[string] {
 
 // listImports is GET …/imports.
 func (a *API) listImports(c *gin.Context, by caller) error {
-	q, limit, after, err := idPage(c)
+	q, limit, after, err := query.Page(c.Request.URL.RawQuery)
 	if err != nil {
 		return err
 	}
 	f := storage.ImportFilter{After: after, Limit: limit + 1}
-	if s := q.get("status"); s != "" {
+	if s := q.Get("status"); s != "" {
 		var ok bool
 		if f.Status, ok = roster.ParseStatus(s); !ok {
 			return problem.Parameter("status", "status must be queued, checking, ready, importing, completed, canceled or failed.")
 		}
 	}
-	f.Key = q.get("idempotency_key")
+	f.Key = q.Get("idempotency_key")
 	if !by.as().SeesAllImports() || f.Key != "" { // a key is its caller's own
 		f.Actor = &by.actor
 	}
@@ -140,7 +142,7 @@ func (a *API) listImports(c *gin.Context, by caller) error {
 	for k, i := range imports {
 		items[k] = viewOf(i)
 	}
-	return answerMore(a, c, items, limit, func(v importView) string { return idCursor(v.ID) })
+	return answerMore(a, c, items, limit, func(v importView) string { return query.IDCursor(v.ID) })
 }
 
 // listErrors is GET …/imports/{id}/errors.
@@ -153,7 +155,7 @@ func (a *API) listErrors(c *gin.Context, _ caller, i *roster.Import) error {
 	if err != nil {
 		return err
 	}
-	return answerMore(a, c, viewErrors(i, refusals), limit, func(v errorView) string { return rowCursor(v.Row) })
+	return answerMore(a, c, viewErrors(i, refusals), limit, func(v errorView) string { return query.RowCursor(v.Row) })
 }
 
 // confirm is POST …/imports/{id}/confirm.
@@ -169,7 +171,7 @@ func (a *API) confirm(c *gin.Context, by caller, i *roster.Import) error {
 	}
 	a.ring(c, i.ID, dispatch)
 	i.Status, i.Options.DryRun = roster.Importing, false // what was committed, should it not be readable now
-	return a.answerStarted(c, i, nil, parsePrefer(c.Request.Header), 0)
+	return a.answerStarted(c, i, nil, header.ParsePrefer(c.Request.Header), 0)
 }
 
 // cancel is POST …/imports/{id}/cancel.

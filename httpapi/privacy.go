@@ -9,6 +9,7 @@ import (
 	"github.com/gin-gonic/gin"
 	"github.com/google/uuid"
 
+	"rollcall/httpapi/header"
 	"rollcall/httpapi/problem"
 	"rollcall/privacy"
 	"rollcall/storage"
@@ -30,7 +31,7 @@ func (a *API) exportUser(c *gin.Context, by caller, id uuid.UUID) error {
 		if err != nil {
 			return err
 		}
-		c.Header("Content-Disposition", disposition("user-"+p.UserID.String()+".json"))
+		c.Header("Content-Disposition", header.Disposition("user-"+p.UserID.String()+".json"))
 		return a.json(c, http.StatusOK, report)
 	})
 }

@@ -28,6 +28,9 @@ func TestExportAndErase(t *testing.T) {
 	if err := json.Unmarshal(a.body, &report); err != nil || report.User.Name != "Ann Other" || len(report.Files) != 1 || report.Files[0] != i.ID {
 		t.Errorf("%+v, %v", report, err)
 	}
+	if media := a.header.Get("Content-Type"); media != "application/json" {
+		t.Errorf("Content-Type %s", media)
+	}
 	if d := a.header.Get("Content-Disposition"); !strings.HasPrefix(d, "attachment") || strings.Contains(d, "ann") {
 		t.Errorf("Content-Disposition %s", d)
 	}

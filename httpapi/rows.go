@@ -4,20 +4,21 @@ import (
 	"github.com/gin-gonic/gin"
 
 	"rollcall/httpapi/problem"
+	"rollcall/httpapi/query"
 	"rollcall/report"
 	"rollcall/roster"
 )
 
 // rowPage reads limit and after of a list of rows.
 func rowPage(c *gin.Context) (limit int, after int64, err error) {
-	q, err := readQuery(c)
+	q, err := query.Read(c.Request.URL.RawQuery)
 	if err != nil {
 		return 0, 0, err
 	}
-	if limit, err = q.limit(100, 1000); err != nil {
+	if limit, err = q.Limit(100, 1000); err != nil {
 		return 0, 0, err
 	}
-	after, err = q.afterRow()
+	after, err = q.AfterRow()
 	return limit, after, err
 }
 
@@ -61,7 +62,7 @@ func (a *API) listRows(c *gin.Context, _ caller, i *roster.Import) error {
 	if next == 0 {
 		return answerList(a, c, items, "")
 	}
-	return answerList(a, c, items, rowCursor(next))
+	return answerList(a, c, items, query.RowCursor(next))
 }
 
 func viewProblems(problems []roster.Problem) []problemView {

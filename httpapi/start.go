@@ -8,6 +8,7 @@ import (
 	"github.com/gin-gonic/gin"
 	"github.com/google/uuid"
 
+	"rollcall/httpapi/header"
 	"rollcall/httpapi/problem"
 	"rollcall/roster"
 	"rollcall/wire"
@@ -30,15 +31,15 @@ func (a *API) startImport(c *gin.Context, by caller) error {
 	if received.Created {
 		a.ring(c, received.Import.ID, received.Dispatch)
 	}
-	return a.answerStarted(c, received.Import, secret.told(received.Webhook), parsePrefer(c.Request.Header), a.ImportWait)
+	return a.answerStarted(c, received.Import, secret.told(received.Webhook), header.ParsePrefer(c.Request.Header), a.ImportWait)
 }
 
 // answerStarted waits for an import that is under way and answers with what has
 // become of it: the import itself if it is at rest, 202 if it is not, a problem
 // if its file cannot be used. The webhook is one that the request has made, nil
 // for none.
-func (a *API) answerStarted(c *gin.Context, i *roster.Import, hook *newWebhook, prefer preference, otherwise time.Duration) error {
-	wait := prefer.orElse(otherwise)
+func (a *API) answerStarted(c *gin.Context, i *roster.Import, hook *newWebhook, prefer header.Preference, otherwise time.Duration) error {
+	wait := prefer.OrElse(otherwise)
 	allowTime(c, wait+ordinary+answering)
 	if wait > 0 && !atRest(i) {
 		// Should the database be away now, the import is still committed: that
@@ -48,7 +49,7 @@ func (a *API) answerStarted(c *gin.Context, i *roster.Import, hook *newWebhook, 
 		}
 	}
 	h := c.Writer.Header()
-	prefer.applied(h)
+	prefer.Applied(h)
 	switch {
 	case i.Status == roster.Failed:
 		return problem.Unusable(i)

@@ -9,6 +9,7 @@ import (
 	"github.com/gin-gonic/gin"
 	"github.com/google/uuid"
 
+	"rollcall/httpapi/header"
 	"rollcall/httpapi/problem"
 	"rollcall/roster"
 	"rollcall/storage"
@@ -25,12 +26,12 @@ func (a *API) undo(c *gin.Context, by caller, i *roster.Import) error {
 	if err != nil {
 		return err
 	}
-	prefer := parsePrefer(c.Request.Header)
-	wait := prefer.orElse(a.ImportWait)
+	prefer := header.ParsePrefer(c.Request.Header)
+	wait := prefer.OrElse(a.ImportWait)
 	allowTime(c, wait+ordinary+answering)
 	u = a.undoFor(c, i.ID, u, wait)
 	h := c.Writer.Header()
-	prefer.applied(h)
+	prefer.Applied(h)
 	status := http.StatusOK
 	if u.FinishedAt == nil {
 		status = http.StatusAccepted // the sweeper goes on with it

@@ -10,6 +10,7 @@ import (
 	"github.com/google/uuid"
 
 	"rollcall/httpapi/problem"
+	"rollcall/httpapi/query"
 	"rollcall/roster"
 	"rollcall/storage"
 )
@@ -54,7 +55,7 @@ func viewUser(u *roster.User) userView {
 
 // listUsers is GET /api/admin/users.
 func (a *API) listUsers(c *gin.Context, _ caller) error {
-	q, limit, after, err := idPage(c)
+	q, limit, after, err := query.Page(c.Request.URL.RawQuery)
 	if err != nil {
 		return err
 	}
@@ -74,36 +75,36 @@ func (a *API) listUsers(c *gin.Context, _ caller) error {
 	for k, u := range users {
 		items[k] = viewUser(u)
 	}
-	return answerMore(a, c, items, limit, func(v userView) string { return idCursor(v.ID) })
+	return answerMore(a, c, items, limit, func(v userView) string { return query.IDCursor(v.ID) })
 }
 
 // errNobody: the filter asks for what no user has.
 var errNobody = errors.New("nobody matches")
 
 // userFilter reads the filters of the list of users.
-func userFilter(q query) (f storage.UserFilter, err error) {
+func userFilter(q query.Query) (f storage.UserFilter, err error) {
 	var ok bool
-	if s := q.get("status"); s != "" {
+	if s := q.Get("status"); s != "" {
 		if f.Status, ok = roster.ParseUserStatus(s); !ok {
 			return f, problem.Parameter("status", "status must be invited, active or disabled.")
 		}
 	}
-	if f.Role = roster.Role(q.get("role")); f.Role != "" && f.Role != roster.RoleUser && f.Role != roster.RoleAdmin {
+	if f.Role = roster.Role(q.Get("role")); f.Role != "" && f.Role != roster.RoleUser && f.Role != roster.RoleAdmin {
 		return f, problem.Parameter("role", "role must be user or admin.")
 	}
-	if f.Invitation = roster.InvitationStatus(q.get("invitation")); f.Invitation != "" && !slices.Contains(invitationStatuses, f.Invitation) {
+	if f.Invitation = roster.InvitationStatus(q.Get("invitation")); f.Invitation != "" && !slices.Contains(invitationStatuses, f.Invitation) {
 		return f, problem.Parameter("invitation", "invitation must be held, pending, sent, failed, accepted, expired or revoked.")
 	}
-	if s := q.get("import_id"); s != "" {
+	if s := q.Get("import_id"); s != "" {
 		if f.ImportID, err = uuid.Parse(s); err != nil {
 			return f, problem.Parameter("import_id", "import_id must be the id of an import.")
 		}
 	}
-	if f.Query = q.get("q"); len(f.Query) > maxSearch {
+	if f.Query = q.Get("q"); len(f.Query) > maxSearch {
 		return f, problem.Parameter("q", "q has more than %d bytes.", maxSearch)
 	}
-	f.Department = q.get("department")
-	if s := q.get("email"); s != "" {
+	f.Department = q.Get("department")
+	if s := q.Get("email"); s != "" {
 		if f.EmailKey, err = roster.EmailKey(s); err != nil {
 			return f, errNobody
 		}

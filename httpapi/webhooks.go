@@ -10,6 +10,7 @@ import (
 	"github.com/google/uuid"
 
 	"rollcall/httpapi/problem"
+	"rollcall/httpapi/query"
 	"rollcall/httpapi/upload"
 	"rollcall/roster"
 	"rollcall/storage"
@@ -94,7 +95,7 @@ func (a *API) createWebhook(c *gin.Context, by caller) error {
 
 // listWebhooks is GET /api/admin/webhooks.
 func (a *API) listWebhooks(c *gin.Context, by caller) error {
-	_, limit, after, err := idPage(c)
+	_, limit, after, err := query.Page(c.Request.URL.RawQuery)
 	if err != nil {
 		return err
 	}
@@ -110,7 +111,7 @@ func (a *API) listWebhooks(c *gin.Context, by caller) error {
 	for i, w := range webhooks {
 		items[i] = viewWebhook(w)
 	}
-	return answerMore(a, c, items, limit, func(v webhookView) string { return idCursor(v.ID) })
+	return answerMore(a, c, items, limit, func(v webhookView) string { return query.IDCursor(v.ID) })
 }
 
 // showWebhook is GET /api/admin/webhooks/{id}.
@@ -174,7 +175,7 @@ func viewDelivery(d *storage.Delivery) deliveryView {
 
 // listDeliveries is GET /api/admin/webhooks/{id}/deliveries.
 func (a *API) listDeliveries(c *gin.Context, _ caller, w *storage.Webhook) error {
-	_, limit, after, err := idPage(c)
+	_, limit, after, err := query.Page(c.Request.URL.RawQuery)
 	if err != nil {
 		return err
 	}
@@ -186,7 +187,7 @@ func (a *API) listDeliveries(c *gin.Context, _ caller, w *storage.Webhook) error
 	for i, d := range deliveries {
 		items[i] = viewDelivery(d)
 	}
-	return answerMore(a, c, items, limit, func(v deliveryView) string { return idCursor(v.ID) })
+	return answerMore(a, c, items, limit, func(v deliveryView) string { return query.IDCursor(v.ID) })
 }
 
 // redeliver is POST /api/admin/webhooks/{id}/deliveries/{delivery}/redeliver.

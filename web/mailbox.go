@@ -11,6 +11,8 @@ import (
 	"time"
 
 	"github.com/gin-gonic/gin"
+
+	"rollcall/web/foreign"
 )
 
 // Mail is one captured mail. Its JSON form is that of /dev/mail.
@@ -148,7 +150,7 @@ func (s *Site) showMailHTML(c *gin.Context) error {
 	if err != nil {
 		return err
 	}
-	body, styles, err := mailPage(mail.HTML)
+	body, styles, err := foreign.MailPage(mail.HTML)
 	if err != nil {
 		return err
 	}

@@ -17,6 +17,7 @@ import (
 	"rollcall/auth"
 	"rollcall/roster"
 	"rollcall/storage"
+	"rollcall/web/foreign"
 )
 
 // landing is where people arrive who did not ask for anything in particular.
@@ -38,7 +39,7 @@ type signInView struct {
 func (signInView) frame() frame { return frame{Template: "signin", Title: "Sign in"} }
 
 func (s *Site) showSignIn(c *gin.Context) error {
-	return s.show(c, http.StatusOK, nil, signInView{Next: ownPath(c.Query("next")), Left: c.Query("left") != "", Changed: c.Query("changed") != ""})
+	return s.show(c, http.StatusOK, nil, signInView{Next: foreign.OwnPath(c.Query("next")), Left: c.Query("left") != "", Changed: c.Query("changed") != ""})
 }
 
 func (s *Site) signIn(c *gin.Context) error {
@@ -46,7 +47,7 @@ func (s *Site) signIn(c *gin.Context) error {
 	if err != nil {
 		return err
 	}
-	email, next := strings.TrimSpace(form.Get("email")), ownPath(form.Get("next"))
+	email, next := strings.TrimSpace(form.Get("email")), foreign.OwnPath(form.Get("next"))
 	account := accountKey(email)
 	attempt, wait := s.attempts.begin(account, network(c.ClientIP()), s.knownDevice(c.Request, account))
 	if wait > 0 {
@@ -153,14 +154,4 @@ func readForm(c *gin.Context) (url.Values, error) {
 		return nil, fmt.Errorf("%w: %w", errBadForm, err)
 	}
 	return c.Request.PostForm, nil
-}
-
-// ownPath returns path if it leads into the admin panel, else "": a link to the
-// sign-in must not send people to another site afterwards.
-func ownPath(path string) string {
-	u, err := url.Parse(path)
-	if err != nil || u.IsAbs() || u.Host != "" || !strings.HasPrefix(u.Path, "/admin/") || strings.Contains(path, `\`) {
-		return ""
-	}
-	return u.RequestURI()
 }

@@ -12,6 +12,7 @@ import (
 
 	"rollcall/roster"
 	"rollcall/storage"
+	"rollcall/web/foreign"
 )
 
 // listSize is how many users or imports a page lists.
@@ -243,7 +244,7 @@ func typed(q string) string {
 
 // ownUsersPath returns path if it is a list of users, else the list of all.
 func ownUsersPath(path string) string {
-	if u, err := url.Parse(ownPath(path)); err == nil && u.Path == landing {
+	if u, err := url.Parse(foreign.OwnPath(path)); err == nil && u.Path == landing {
 		return u.RequestURI()
 	}
 	return landing

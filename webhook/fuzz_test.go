@@ -1,8 +1,10 @@
 package webhook_test
 
 import (
+	"net/http"
 	"net/netip"
 	"net/url"
+	"strconv"
 	"strings"
 	"testing"
 	"time"
@@ -51,6 +53,23 @@ func FuzzSecret(f *testing.F) {
 		}
 		if two, _ := webhook.Sign(secret, id, at, body); !strings.HasPrefix(one, "v1,") || two != one {
 			t.Errorf("%q signs %q, then %q", secret, one, two)
+		}
+	})
+}
+
+// FuzzRetryAfter: whatever a receiver says, it is asked again within a day, and
+// never at once for what it says is later.
+func FuzzRetryAfter(f *testing.F) {
+	for _, seed := range []string{"", "0", "120", "-5", "86400", "86401", "99999999999999999999", "+7", "1e3", " 5", "Fri, 31 Dec 2999 23:59:59 GMT", "0x10", "\u0661"} {
+		f.Add(seed)
+	}
+	f.Fuzz(func(t *testing.T, value string) {
+		wait := webhook.RetryAfter(http.Header{"Retry-After": {value}})
+		if wait < 0 || wait > 24*time.Hour || wait%time.Second != 0 {
+			t.Errorf("%q waits %s", value, wait)
+		}
+		if n, err := strconv.ParseUint(value, 10, 16); err == nil && wait != time.Duration(n)*time.Second {
+			t.Errorf("%q waits %s", value, wait)
 		}
 	})
 }

@@ -22,11 +22,12 @@ const module = "rollcall"
 var floors = map[string]int{
 	"roster": 0, "tabular": 0, "migrations": 0, "api": 0, "internal/child": 0, "tracing": 0, "egress": 0,
 	"intake": 1, "storage": 1, "mail": 1, "auth": 1, "client": 1, "webhook": 1, "wire": 0,
-	"report": 2, "jobs": 2, "access": 2, "privacy": 2,
-	"httpapi": 3, "httpapi/problem": 3, "httpapi/upload": 3, "web": 3,
+	"report": 2, "jobs": 2, "access": 2, "privacy": 2, "httpapi/header": 2, "web/foreign": 2,
+	"httpapi": 3, "httpapi/problem": 3, "httpapi/upload": 3, "httpapi/query": 3, "web": 3,
 	"config": 4, "app": 4, "devstack": 4,
-	"cli":     5,
-	"cmd/api": 6, "cmd/worker": 6, "cmd/rollcall": 6,
+	"cli/terminal": 0,
+	"cli":          5,
+	"cmd/api":      6, "cmd/worker": 6, "cmd/rollcall": 6,
 	"examples/gen": 6, "internal/sbom": 6, "bench": 6,
 }
 
@@ -35,6 +36,8 @@ var sideways = map[[2]string]string{
 	{"wire", "roster"}:                    "wire writes the nouns as JSON",
 	{"httpapi", "httpapi/problem"}:        "problem only presents errors",
 	{"httpapi", "httpapi/upload"}:         "upload takes the file out of a request",
+	{"httpapi", "httpapi/query"}:          "lists read their queries in one way",
+	{"httpapi/query", "httpapi/problem"}:  "what can be wrong with a request is said in one place",
 	{"httpapi/upload", "httpapi/problem"}: "what can be wrong with a request is said in one place",
 	{"web", "httpapi/problem"}:            "one table from error to status for pages and API",
 	{"web", "httpapi/upload"}:             "pages and API take files in one way",

@@ -1,4 +1,0 @@
-package app
-
-// Forwarded is forwarded, for tests.
-var Forwarded = forwarded

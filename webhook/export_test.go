@@ -1,0 +1,4 @@
+package webhook
+
+// RetryAfter is retryAfter, for tests.
+var RetryAfter = retryAfter
