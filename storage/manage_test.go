@@ -164,7 +164,8 @@ func TestAudit(t *testing.T) {
 	h.must(err)
 	var detail map[string]map[string]string
 	h.must(json.Unmarshal(lines[0].Detail, &detail))
-	if l := lines[0]; detail["before"]["role"] != "user" || detail["after"]["role"] != "admin" || len(detail["after"]) != 2 ||
+	if l := lines[0]; detail["before"]["role"] != "user" || detail["after"]["role"] != "admin" ||
+		detail["before"]["name"] != "ann" || detail["after"]["name"] != "A secret name" || len(detail["after"]) != 3 ||
 		l.Address != "192.0.2.7" || *l.TargetID != ann || l.Actor != "test" || l.ActorKind != roster.ActorConfig {
 		t.Errorf("%+v %s", l, l.Detail)
 	}
