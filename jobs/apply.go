@@ -22,10 +22,14 @@ import (
 const turnPatience = 500 * time.Millisecond
 
 // apply runs the import pass: batches of rows, one transaction each, some of
-// them at once. Meanwhile the next is being read. After a crash at this place all
-// of that is done one by one, so that it is clear which batch was at fault.
+// them at once unless other imports are being worked on, too. Meanwhile the next
+// is being read. After a crash at this place all of that is done one by one, so
+// that it is clear which batch was at fault.
 func (w *work) apply(ctx context.Context) error {
 	inAir := &flights{work: w, most: w.cfg.Writers, patience: turnPatience}
+	if w.claim.Others > 0 { // each import its one writer: more are too many for everybody
+		inAir.most = 1
+	}
 	batches := ahead(ctx, w.panicked, w.batches)
 	if w.claim.Crashes > 0 {
 		inAir.most, batches = 1, w.batches(ctx)

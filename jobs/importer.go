@@ -24,7 +24,7 @@ import (
 type ImporterConfig struct {
 	MaxRows   int64         // rows an import may have; default 1,000,000
 	BatchRows int           // rows a transaction; default 5,000
-	Writers   int           // batches of one import committed at once; default 2
+	Writers   int           // batches committed at once while no other import is worked on; default 2
 	Slice     time.Duration // a run hands its place back after this; default 2 s
 	Lease     time.Duration // a claim is good for this after each commit; default 12 s
 	Timeout   time.Duration // one transaction at most; default 10 s, below Lease

@@ -29,6 +29,9 @@ type Claim struct {
 	// have left of that: see [Batch].
 	Crashes int
 	Lease   time.Duration
+	// Others is how many other imports were being worked on when this claim was
+	// made, by any worker.
+	Others int
 	// TraceParent is the span of the upload, as a W3C traceparent; "": the
 	// import is not traced.
 	TraceParent string
@@ -39,7 +42,10 @@ type Claim struct {
 // or there is nothing to do.
 func (s *Store) ClaimImport(ctx context.Context, id uuid.UUID, lease time.Duration) (_ *Claim, err error) {
 	defer translate(&err, "claim import %s", id)
-	var r importRow
+	var r struct {
+		importRow
+		Others int `db:"others"`
+	}
 	err = s.db.GetContext(ctx, &r, `
 		UPDATE imports
 		   SET fence = fence + 1,
@@ -50,7 +56,10 @@ func (s *Store) ClaimImport(ctx context.Context, id uuid.UUID, lease time.Durati
 		 WHERE id = $1
 		   AND status IN ('queued', 'checking', 'importing')
 		   AND (lease_until IS NULL OR lease_until <= clock_timestamp())
-		RETURNING `+importColumns, id, seconds(lease))
+		RETURNING `+importColumns+`,
+		          (SELECT count(*) FROM imports o
+		            WHERE o.status IN ('queued', 'checking', 'importing') AND o.id <> $1 AND o.lease_until > clock_timestamp()) AS others`,
+		id, seconds(lease))
 	if errors.Is(err, sql.ErrNoRows) {
 		return nil, ErrNotClaimable
 	}
@@ -66,7 +75,7 @@ func (s *Store) ClaimImport(ctx context.Context, id uuid.UUID, lease time.Durati
 		return nil, err
 	}
 	at := tabular.Position{Row: r.AtRow, Line: r.AtLine, Offset: r.AtOffset, Skip: r.AtSkip}
-	c := &Claim{Import: i, Layout: layout, Fence: r.Fence, At: at, Crashes: r.Crashes - 1, Lease: lease}
+	c := &Claim{Import: i, Layout: layout, Fence: r.Fence, At: at, Crashes: r.Crashes - 1, Lease: lease, Others: r.Others}
 	if r.TraceParent != nil {
 		c.TraceParent = *r.TraceParent
 	}

@@ -85,6 +85,26 @@ func TestLostClaim(t *testing.T) {
 	}
 }
 
+// TestOthersAreCounted: a claim tells how many other imports are under a lease.
+func TestOthersAreCounted(t *testing.T) {
+	t.Parallel()
+	h := newHouse(t)
+	h.receive(roster.Options{}) // nobody has it in hand
+	first := h.claim(h.receive(roster.Options{}).ID)
+	second := h.claim(h.receive(roster.Options{}).ID)
+	third := h.claim(h.receive(roster.Options{}).ID)
+	if first.Others != 0 || second.Others != 1 || third.Others != 2 {
+		t.Errorf("%d, %d and %d others", first.Others, second.Others, third.Others)
+	}
+	_, err := h.HandBack(h.ctx, first)
+	h.must(err)
+	h.must(h.CancelImport(h.ctx, second.Import.ID, by))
+	h.exec(`UPDATE imports SET lease_until = now() WHERE id = $1`, third.Import.ID)
+	if again := h.claim(first.Import.ID); again.Others != 0 {
+		t.Errorf("%d others when nobody works on any", again.Others)
+	}
+}
+
 func TestCrashesAreCounted(t *testing.T) {
 	t.Parallel()
 	h := newHouse(t)
