@@ -291,7 +291,7 @@ func (s *Store) TakenKeys(ctx context.Context, keys []string) (taken map[string]
 		if err := byIndex(ctx, tx); err != nil {
 			return err
 		}
-		return tx.SelectContext(ctx, &there, `SELECT email_key FROM users WHERE email_key = ANY($1)`, texts(keys, itself))
+		return tx.SelectContext(ctx, &there, `SELECT email_key FROM users WHERE email_key = ANY($1)`, sortedTexts(keys))
 	})
 	if err != nil {
 		return nil, err
@@ -301,6 +301,13 @@ func (s *Store) TakenKeys(ctx context.Context, keys []string) (taken map[string]
 		taken[k] = true
 	}
 	return taken, nil
+}
+
+// sortedTexts is a text[] in the order of the index. PostgreSQL would sort it
+// itself before it looks the keys up, which takes longer than the looking; one
+// that is in order it leaves alone.
+func sortedTexts(keys []string) []byte {
+	return texts(slices.Sorted(slices.Values(keys)), itself)
 }
 
 func itself(s *string) string { return *s }
@@ -321,7 +328,7 @@ func (s *Store) UserIDs(ctx context.Context, keys []string) (_ map[string]Found,
 		if err := byIndex(ctx, tx); err != nil {
 			return err
 		}
-		return tx.SelectContext(ctx, &rows, `SELECT id, email_key, import_id FROM users WHERE email_key = ANY($1)`, texts(keys, itself))
+		return tx.SelectContext(ctx, &rows, `SELECT id, email_key, import_id FROM users WHERE email_key = ANY($1)`, sortedTexts(keys))
 	})
 	if err != nil {
 		return nil, err
