@@ -3,6 +3,7 @@ package jobs
 import (
 	"context"
 	"log/slog"
+	"sync"
 	"time"
 
 	"rollcall/storage"
@@ -92,12 +93,29 @@ func (o *outbox) fill(ctx context.Context) error {
 	if len(due) > 0 {
 		o.busy(rate)
 	}
-	for _, d := range due {
-		if err := o.bell.ringInvitation(ctx, d); err != nil {
-			return err // those not rung come due again
-		}
+	return o.ring(ctx, due)
+}
+
+// ringers is how many tasks are on their way to Redis at once: for each its
+// answer is waited for.
+const ringers = 8
+
+// ring makes the tasks. Those not rung, because Redis went away, come due again.
+func (o *outbox) ring(ctx context.Context, due []storage.DueInvitation) error {
+	ctx, cancel := context.WithCancelCause(ctx)
+	defer cancel(nil)
+	var ringing sync.WaitGroup
+	for k := range min(ringers, len(due)) {
+		ringing.Go(func() {
+			for n := k; n < len(due) && ctx.Err() == nil; n += ringers {
+				if err := o.bell.ringInvitation(ctx, due[n]); err != nil {
+					cancel(err)
+				}
+			}
+		})
 	}
-	return nil
+	ringing.Wait()
+	return context.Cause(ctx)
 }
 
 // busy has run look often, until well after the rate allows the next one: who

@@ -51,7 +51,7 @@ func (s *Store) DispatchInvitations(ctx context.Context, r Release) (due []DueIn
 		if err := tx.SelectContext(ctx, &due, `
 			WITH due AS MATERIALIZED ( -- asked once, whatever the plan: a second asking would find others
 				SELECT user_id FROM invitations
-				 WHERE status = 'pending' AND due_at <= now()
+				 WHERE status = 'pending' AND due_at <= now() AND (claimed_until IS NULL OR claimed_until <= now())
 				 ORDER BY due_at LIMIT $1 FOR UPDATE SKIP LOCKED
 			)
 			UPDATE invitations i SET dispatch = i.dispatch + 1, due_at = now() + make_interval(secs => $2)
@@ -129,7 +129,9 @@ func (s *Store) ClaimInvitation(ctx context.Context, d DueInvitation, lease, ttl
 }
 
 // ClaimInvitations takes invitations for sending, for lease, and starts their
-// time of life, ttl, anew. It tells of each, in the order asked for:
+// time of life, ttl, anew. No indexed column changes, so that PostgreSQL writes
+// to the table alone; what is claimed is not dispatched, though it be due. It
+// tells of each, in the order asked for:
 // [ErrNotClaimable] if the task is out of date or somebody is sending it;
 // [ErrMailPaused] if it has to wait.
 func (s *Store) ClaimInvitations(ctx context.Context, due []DueInvitation, lease, ttl time.Duration) (claimed []Claimed, err error) {
@@ -177,8 +179,8 @@ func dueDispatch(d *DueInvitation) int64 { return int64(d.Dispatch) }
 func takeInvitations(ctx context.Context, tx *sqlx.Tx, due []DueInvitation, lease, ttl time.Duration) (taken []Outgoing, err error) {
 	err = tx.SelectContext(ctx, &taken, `
 		UPDATE invitations i
-		   SET claimed_until = now() + make_interval(secs => $3), due_at = now() + make_interval(secs => $3),
-		       attempts = attempts + 1, expires_at = now() + make_interval(secs => $4)
+		   SET claimed_until = now() + make_interval(secs => $3), attempts = attempts + 1,
+		       expires_at = now() + make_interval(secs => $4)
 		  FROM unnest($1::uuid[], $2::bigint[]) AS d (user_id, dispatch), users u
 		 WHERE i.user_id = d.user_id AND i.dispatch = d.dispatch AND i.status = 'pending' AND u.id = i.user_id
 		   AND (i.claimed_until IS NULL OR i.claimed_until <= now())

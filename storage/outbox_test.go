@@ -70,6 +70,10 @@ func TestClaimOfADeadWorker(t *testing.T) {
 	if _, err := h.ClaimInvitation(h.ctx, d, time.Minute, time.Hour); !errors.Is(err, storage.ErrNotClaimable) {
 		t.Errorf("while it is being sent: %v", err)
 	}
+	h.exec(`UPDATE invitations SET due_at = now()`)
+	if due := h.dispatchAll(); len(due) != 0 {
+		t.Errorf("dispatched while it is being sent: %v", due)
+	}
 	h.exec(`UPDATE invitations SET claimed_until = now(), due_at = now()`)
 	d = h.dispatchAll()[0]
 	out, err := h.ClaimInvitation(h.ctx, d, time.Minute, time.Hour)

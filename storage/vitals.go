@@ -38,7 +38,8 @@ const (
 		               CASE WHEN status = 'queued' THEN created_at ELSE GREATEST(started_at, rung_at, lease_until) END AS since
 		          FROM imports WHERE status IN ('queued', 'checking', 'importing')) working`
 	selectDue = `
-		SELECT 'invitation' AS kind, (SELECT min(due_at) FROM invitations WHERE status = 'pending' AND due_at <= now()) AS since
+		SELECT 'invitation' AS kind, (SELECT min(due_at) FROM invitations WHERE status = 'pending' AND due_at <= now()
+		                               AND (claimed_until IS NULL OR claimed_until <= now())) AS since
 		UNION ALL
 		SELECT 'password_reset', (SELECT min(due_at) FROM password_resets WHERE due_at IS NOT NULL AND due_at <= now())
 		UNION ALL
