@@ -56,12 +56,12 @@ func TestAPIKilled(t *testing.T) {
 		if n := one[int](h, `SELECT count(*) FROM imports`) - k; n != committed {
 			t.Errorf("file %d: %d imports before it is repeated, want %d", k, n, committed)
 		}
-		api = h.startAPI()
+		next := h.startAPI()
 		h.eventually(10*time.Second, "the repeated post is taken", func() bool {
 			p.ids[k] = p.once(k)
 			return p.ids[k] != ""
 		})
-		api.kill()
+		next.kill()
 	}
 	h.startAPI()
 	h.startWorker()

@@ -106,7 +106,7 @@ func roll(t *testing.T, from, to string, seen func(outcome) outcome) {
 	oldAPI := h.startFrom(from, "api")
 	old := []*program{h.startFrom(from, "worker"), h.startFrom(from, "worker"), oldAPI}
 	first := l.uploadOne(h, 0)
-	pair := &balancer{h: h, urls: []string{h.url}}
+	pair := &balancer{h: *h, urls: []string{h.url}}
 	var ids []string
 	var posting sync.WaitGroup
 	posting.Go(func() { ids = pair.post(l.files[1:]) })
@@ -142,7 +142,7 @@ func roll(t *testing.T, from, to string, seen func(outcome) outcome) {
 // balancer posts files to the servers in turn, as a proxy in front of them does:
 // one that is to be stopped gets no new requests.
 type balancer struct {
-	h    *house
+	h    house // as it was at first: others go on with theirs meanwhile
 	mu   sync.Mutex
 	urls []string
 }
@@ -173,7 +173,7 @@ func (b *balancer) next(k int) string {
 // post posts the files one by one and returns the ids. Any answer but 202 is a fault.
 func (b *balancer) post(files []string) (ids []string) {
 	for k, file := range files {
-		at := *b.h
+		at := b.h
 		at.url = b.next(k)
 		a, err := at.tryPost(file, nil)
 		if err != nil || a.status != 202 {

@@ -90,6 +90,9 @@ func unavailable(err error) bool {
 		return false
 	}
 	if state := sqlState(err); state != "" {
+		if fatal(err) {
+			return true
+		}
 		switch state[:2] {
 		case "08", "53": // connection exception; insufficient resources, disk full
 			return true
@@ -110,6 +113,13 @@ func unavailable(err error) bool {
 		errors.Is(err, syscall.ECONNREFUSED) || errors.Is(err, syscall.ENOENT) ||
 		errors.Is(err, syscall.ECONNRESET) || errors.Is(err, syscall.EPIPE) ||
 		errors.As(err, &netErr)
+}
+
+// fatal reports whether PostgreSQL ended the connection with what it said, or did
+// not let it begin: with a full disk it says so under the code of a fault of its own.
+func fatal(err error) bool {
+	var e *pq.Error
+	return errors.As(err, &e) && e.Fatal()
 }
 
 // Interrupted reports whether err says that the database was away, full, took

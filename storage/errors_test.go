@@ -3,12 +3,14 @@ package storage_test
 import (
 	"context"
 	"errors"
+	"fmt"
 	"net/url"
 	"strings"
 	"testing"
 	"time"
 
 	"github.com/google/uuid"
+	"github.com/lib/pq"
 
 	"rollcall/internal/pgtest"
 	"rollcall/roster"
@@ -125,5 +127,17 @@ func TestOpen(t *testing.T) {
 	}
 	if _, err := storage.Open("postgres://u:hunter2@%zz/x", storage.Options{}); err == nil || strings.Contains(err.Error(), "hunter2") {
 		t.Errorf("a URL that is none: %v", err)
+	}
+}
+
+// A PostgreSQL whose disk is full ends a connection that begins with a fault of
+// its own: it could not write its cache.
+func TestFatalIsUnavailable(t *testing.T) {
+	t.Parallel()
+	for severity, want := range map[string]bool{"FATAL": true, "ERROR": false} {
+		err := fmt.Errorf("count: %w", &pq.Error{Severity: severity, Code: "XX000"})
+		if errors.Is(storage.Translated(err), storage.ErrUnavailable) != want {
+			t.Errorf("%s XX000: unavailable is not %t", severity, want)
+		}
 	}
 }
