@@ -96,6 +96,8 @@ type dev struct {
 	said  watched
 	cmd   *exec.Cmd
 	ended chan error
+
+	stopped bool
 }
 
 // startDev runs dev, until the test ends at the latest; file may be "".
@@ -142,11 +144,11 @@ func (d *dev) told(pattern string) string {
 // stop is Ctrl-C, which reaches the whole group. Once is enough.
 func (d *dev) stop() {
 	d.Helper()
-	if d.cmd == nil {
+	if d.stopped {
 		return
 	}
+	d.stopped = true
 	syscall.Kill(-d.cmd.Process.Pid, syscall.SIGINT)
-	d.cmd = nil
 	if err := <-d.ended; err != nil {
 		d.Errorf("after Ctrl-C: %v\n%s", err, d.said.String())
 	}
