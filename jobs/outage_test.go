@@ -99,7 +99,7 @@ func TestSmallFileOvertakes(t *testing.T) {
 	t.Parallel()
 	h, q := newHouse(t), newQueue(t, redistest.URL(t))
 	o := newOffice(h, post{})
-	big := h.upload(people(30_000), roster.Options{})
+	big := h.upload(people(8_000), roster.Options{})
 	o.workBy(q, jobs.WorkerConfig{Imports: 1, Sweep: 50 * time.Millisecond, Overdue: time.Millisecond},
 		jobs.ImporterConfig{Slice: 50 * time.Millisecond, BatchRows: 300})
 	poll(t, func() bool { return h.read(big.ID).Checked > 0 })

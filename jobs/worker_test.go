@@ -238,7 +238,7 @@ func TestRate(t *testing.T) {
 				in++
 			}
 		}
-		if most := rate + rate/2 + rate/4; in > most {
+		if most := 2 * rate; in > most { // what was saved up, half a second's worth, and a machine that was held up
 			t.Fatalf("%d mails in half a second", in)
 		}
 	}
