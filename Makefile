@@ -6,7 +6,7 @@ FUZZPARALLEL ?= 2
 BENCH      ?= .
 SCALE      ?= 1
 FILE       ?= examples/users.csv
-TIMEOUT    ?= 10m
+TIMEOUT    ?= 20m
 RUN        ?= .
 
 # RACE=1 runs the tests under the race detector, which needs a C compiler. With
