@@ -12,8 +12,11 @@ import (
 	"net"
 	"net/http"
 	"slices"
+	"strconv"
 	"strings"
 	"sync"
+	"sync/atomic"
+	"syscall"
 	"time"
 )
 
@@ -21,8 +24,9 @@ const (
 	watchedRows = 100_000
 	pollers     = 2_000
 	listeners   = 500
-	pollEvery   = time.Second // what Retry-After asks for; and the clients come within the first one
-	clientReads = 32 << 10    // bytes at a time: an answer in two reads or so
+	arriving    = time.Second      // within which all of them come
+	settling    = 15 * time.Second // until they come as often as they are asked to
+	clientReads = 32 << 10         // bytes at a time: an answer in two reads or so
 )
 
 // measureWatching times an import that thousands look at against one that nobody
@@ -63,7 +67,7 @@ func measureWatching(ctx context.Context, l *lab) ([]Line, error) {
 }
 
 // timeWatched imports a file while so many look, and returns how long the
-// worker took.
+// worker took. It takes up the import when all of them are looking.
 func (l *lab) timeWatched(ctx context.Context, path string, polling, listening int) (took time.Duration, _ *audience, err error) {
 	h, err := l.open(ctx, settings{})
 	if err != nil {
@@ -75,6 +79,9 @@ func (l *lab) timeWatched(ctx context.Context, path string, polling, listening i
 		return 0, nil, err
 	}
 	defer c.leave()
+	if err := syscall.Kill(h.workers[0].PID(), syscall.SIGSTOP); err != nil {
+		return 0, nil, err
+	}
 	i, err := h.post(ctx, path, 0)
 	if err != nil {
 		return 0, nil, err
@@ -87,6 +94,11 @@ func (l *lab) timeWatched(ctx context.Context, path string, polling, listening i
 			c.all.Go(func() { c.note(c.listen(conn, self+"/events")) })
 		}
 	}
+	time.Sleep(settling) // without an audience too: whatever it does to the machine
+	c.counts.Store(true)
+	if err := syscall.Kill(h.workers[0].PID(), syscall.SIGCONT); err != nil {
+		return 0, nil, err
+	}
 	i, err = h.until(ctx, i, atRest)
 	close(c.over)
 	c.all.Wait()
@@ -95,13 +107,14 @@ func (l *lab) timeWatched(ctx context.Context, path string, polling, listening i
 
 // audience are clients that look at an import, each over a connection of its own.
 type audience struct {
-	host  string
-	conns []net.Conn
-	over  chan struct{} // closed when the import has ended: enough is polled
-	all   sync.WaitGroup
+	host   string
+	conns  []net.Conn
+	counts atomic.Bool   // whether polls do: the import is being worked on
+	over   chan struct{} // closed when the import has ended: enough is polled
+	all    sync.WaitGroup
 
 	mu   sync.Mutex
-	took []time.Duration // of each poll
+	took []time.Duration // of each poll that counts
 	errs []error
 }
 
@@ -151,8 +164,8 @@ func (c *audience) ask(conn net.Conn, r *bufio.Reader, path, header string) (*ht
 	return http.ReadResponse(r, nil)
 }
 
-// poll asks for the import every second, with the ETag of what it has, until
-// the import has ended.
+// poll asks for the import as often as Retry-After says, with the ETag of what
+// it has, until the import has ended.
 func (c *audience) poll(conn net.Conn, path string) error {
 	r := bufio.NewReaderSize(conn, clientReads)
 	var took []time.Duration
@@ -162,13 +175,13 @@ func (c *audience) poll(conn net.Conn, path string) error {
 		c.took = append(c.took, took...)
 	}()
 	match := ""
-	for next := time.Duration(rand.Int64N(int64(pollEvery))); ; next = pollEvery {
+	for next := rand.N(arriving); ; {
 		select {
 		case <-c.over:
 			return nil
 		case <-time.After(next):
 		}
-		began := time.Now()
+		counts, began := c.counts.Load(), time.Now()
 		answer, err := c.ask(conn, r, path, match)
 		if err != nil {
 			return err
@@ -176,7 +189,9 @@ func (c *audience) poll(conn net.Conn, path string) error {
 		if _, err := io.Copy(io.Discard, answer.Body); err != nil {
 			return err
 		}
-		took = append(took, time.Since(began))
+		if counts {
+			took = append(took, time.Since(began))
+		}
 		switch answer.StatusCode {
 		case http.StatusOK:
 			match = "If-None-Match: " + answer.Header.Get("ETag") + "\r\n"
@@ -184,12 +199,19 @@ func (c *audience) poll(conn net.Conn, path string) error {
 		default:
 			return fmt.Errorf("a poll was answered %s", answer.Status)
 		}
+		if told := answer.Header.Get("Retry-After"); told != "" {
+			seconds, err := strconv.Atoi(told)
+			if err != nil {
+				return err
+			}
+			next = time.Duration(seconds) * time.Second
+		}
 	}
 }
 
 // listen reads a stream of events, which must come to its end.
 func (c *audience) listen(conn net.Conn, path string) error {
-	time.Sleep(rand.N(pollEvery))
+	time.Sleep(rand.N(arriving))
 	answer, err := c.ask(conn, bufio.NewReader(conn), path, "")
 	if err != nil {
 		return err

@@ -98,6 +98,7 @@ type API struct {
 
 	imports   *shared[uuid.UUID, *roster.Import]
 	pages     *pages
+	crowd     crowd // of those who poll
 	tokens    *shared[[32]byte, storage.Token]
 	board     *board
 	limits    limiters

@@ -15,8 +15,8 @@ import (
 const (
 	// perWaiter spreads the answers to a crowd: a change is shown to so many
 	// waiters no sooner than this much for each of them after the last one.
-	// Two thousand are told every two seconds, not twice a second.
-	perWaiter = time.Millisecond
+	// Five hundred are told every four seconds, not twice a second.
+	perWaiter = 8 * time.Millisecond
 	// longestPace bounds that.
 	longestPace = 5 * time.Second
 	// linger is how long an import stays on the board after the last waiter left.

@@ -56,7 +56,7 @@ func TestACrowdIsToldAtAPace(t *testing.T) {
 	for _, tt := range []struct {
 		crowd int
 		pace  time.Duration
-	}{{1, 500 * time.Millisecond}, {2000, 2 * time.Second}} {
+	}{{1, 500 * time.Millisecond}, {250, 2 * time.Second}, {2000, 5 * time.Second}} {
 		synctest.Test(t, func(t *testing.T) {
 			work := &batches{changed: make(chan struct{}, 1)}
 			board := httpapi.NewBoard(work, work.read, 500*time.Millisecond)

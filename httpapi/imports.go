@@ -8,6 +8,7 @@ import (
 	"net/http"
 	"strconv"
 	"strings"
+	"time"
 
 	"github.com/gin-gonic/gin"
 
@@ -17,9 +18,6 @@ import (
 	"rollcall/roster"
 	"rollcall/storage"
 )
-
-// retryAfter is when to look again at an import that is under way, in seconds.
-const retryAfter = "1"
 
 // showImport is GET …/imports/{id}. With Prefer: wait it waits for a change:
 // from the revision the client has, if If-None-Match tells it; otherwise from
@@ -49,7 +47,7 @@ func (a *API) answerPage(c *gin.Context, p page, known []string) error {
 	h := c.Writer.Header()
 	h.Set("Cache-Control", "private, no-cache")
 	if !atRest(p.Import) {
-		h.Set("Retry-After", retryAfter)
+		h.Set("Retry-After", strconv.Itoa(a.crowd.again(time.Now())))
 	}
 	if matches(known, etag(p.Import)) {
 		h.Set("ETag", etag(p.Import))

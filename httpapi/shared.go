@@ -22,8 +22,8 @@ type shared[K comparable, V any] struct {
 
 const (
 	// apart is the least time between the beginnings of two reads of one key: two
-	// thousand who ask in the same second are answered by two hundred reads of it.
-	apart = 5 * time.Millisecond
+	// thousand who ask in the same second are answered by a hundred reads of it.
+	apart = 8 * time.Millisecond
 	// abreast is how many reads of one key may be under way.
 	abreast = 4
 )

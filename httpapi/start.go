@@ -3,6 +3,7 @@ package httpapi
 import (
 	"context"
 	"net/http"
+	"strconv"
 	"time"
 
 	"github.com/gin-gonic/gin"
@@ -69,7 +70,7 @@ func (a *API) accepted(c *gin.Context, i *roster.Import, hook *newWebhook) error
 	h := c.Writer.Header()
 	h.Set("Location", wire.LinksOf(i.ID).Self)
 	if !atRest(i) {
-		h.Set("Retry-After", retryAfter)
+		h.Set("Retry-After", strconv.Itoa(soonest))
 	}
 	view, err := a.viewWithErrors(c.Request.Context(), i)
 	if err != nil {

@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"net/http"
+	"strconv"
 	"time"
 
 	"github.com/gin-gonic/gin"
@@ -35,7 +36,7 @@ func (a *API) undo(c *gin.Context, by caller, i *roster.Import) error {
 	status := http.StatusOK
 	if u.FinishedAt == nil {
 		status = http.StatusAccepted // the sweeper goes on with it
-		h.Set("Retry-After", retryAfter)
+		h.Set("Retry-After", strconv.Itoa(soonest))
 	}
 	return a.json(c, status, wire.Undo{AskedAt: u.AskedAt.UTC(), Removed: u.Removed, Kept: u.Kept, FinishedAt: utc(u.FinishedAt)})
 }
