@@ -91,9 +91,12 @@ func (b *building) token(life time.Duration, scopes ...string) (uuid.UUID, strin
 	return token.ID, secret
 }
 
+// passwordHash is that of a password nobody has.
+const passwordHash = "$argon2id$none"
+
 func (b *building) user(email string, role roster.Role) uuid.UUID {
 	b.Helper()
-	id, err := b.store.CreateUser(b.Context(), storage.NewUser{Email: email, EmailKey: email, Name: "Someone", Role: role, PasswordHash: "$argon2id$none"}, time.Hour, operator)
+	id, err := b.store.CreateUser(b.Context(), storage.NewUser{Email: email, EmailKey: email, Name: "Someone", Role: role, PasswordHash: passwordHash}, time.Hour, operator)
 	if err != nil {
 		b.Fatal(err)
 	}
@@ -104,7 +107,8 @@ func (b *building) user(email string, role roster.Role) uuid.UUID {
 func (b *building) session(id uuid.UUID) caller {
 	b.Helper()
 	secret, hash := auth.NewSession()
-	if err := b.store.CreateSession(b.Context(), hash, id, "Firefox on Linux", time.Hour, operator); err != nil {
+	in := storage.SignIn{UserID: id, PasswordHash: passwordHash, Session: hash, Browser: "Firefox on Linux", Life: time.Hour}
+	if err := b.store.CreateSession(b.Context(), in, operator); err != nil {
 		b.Fatal(err)
 	}
 	return func(r *http.Request) { r.AddCookie(&http.Cookie{Name: "rollcall_session", Value: secret}) }

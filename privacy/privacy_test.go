@@ -167,7 +167,7 @@ func (h *house) live() (p storage.Person, first uuid.UUID) {
 	h.must(h.store.AcceptInvitation(ctx, p.UserID, 1, "hash", network))
 	me := storage.Entry{Actor: roster.Actor{Kind: roster.ActorUser, ID: p.UserID, Label: p.Email}, Address: network}
 	_, hash := auth.NewSession()
-	h.must(h.store.CreateSession(ctx, hash, p.UserID, "Firefox on Linux", time.Hour, me))
+	h.must(h.store.CreateSession(ctx, storage.SignIn{UserID: p.UserID, PasswordHash: "hash", Session: hash, Browser: "Firefox on Linux", Life: time.Hour}, me))
 	h.must(h.store.AskReset(ctx, emailKey, time.Minute))
 	_, err = h.store.CreateToken(ctx, "hr", [32]byte{1}, []string{"admin"}, 0, me)
 	h.must(err)

@@ -20,7 +20,7 @@ func TestChangeUser(t *testing.T) {
 	boss := h.active("boss", roster.RoleAdmin)
 	i, invited := h.imported(roster.Options{SendInvitations: true}, "grace")
 	grace := invited[0].ID
-	h.must(h.CreateSession(h.ctx, hash(1), boss, "Firefox on Linux", time.Hour, by))
+	h.signIn(hash(1), boss, time.Hour, by)
 	sessions := func() int { return one[int](h, `SELECT count(*) FROM sessions`) }
 
 	for name, change := range map[string]storage.UserChange{"role": {Role: ptr(roster.RoleUser)}, "disable": {Disabled: ptr(true)}} {
@@ -92,7 +92,7 @@ func TestResetPassword(t *testing.T) {
 	t.Parallel()
 	h := newHouse(t)
 	id := h.active("ann", roster.RoleUser)
-	h.must(h.CreateSession(h.ctx, hash(1), id, "Firefox on Linux", time.Hour, by))
+	h.signIn(hash(1), id, time.Hour, by)
 	r, err := h.Resetter(h.ctx, "ann@example.com")
 	h.must(err)
 	outcomes := parallel(10, func(int) error {

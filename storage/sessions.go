@@ -2,6 +2,8 @@ package storage
 
 import (
 	"context"
+	"database/sql"
+	"errors"
 	"time"
 
 	"github.com/google/uuid"
@@ -10,18 +12,40 @@ import (
 	"rollcall/roster"
 )
 
-// CreateSession signs a user in; the session ends after life. browser is what
-// the person is told about where it was begun. Its network address is by's.
-func (s *Store) CreateSession(ctx context.Context, tokenHash [32]byte, userID uuid.UUID, browser string, life time.Duration, by Entry) (err error) {
-	defer translate(&err, "create session of user %s", userID)
+// SignIn is somebody who has just proved who they are, and the session that
+// comes of it.
+type SignIn struct {
+	UserID       uuid.UUID
+	PasswordHash string        // that the password was held against
+	Session      [32]byte      // hash of the session's secret
+	Browser      string        // what the person is told about where it was begun
+	Life         time.Duration // of the session, at most
+}
+
+// CreateSession signs a user in, from by's network address. [ErrWrongState] if
+// the password is no longer the one that was verified or the user is no longer
+// active: verifying takes a while, in which another may be set. The lock has a
+// change of password wait for the session, which it then ends, or the session
+// for the change.
+func (s *Store) CreateSession(ctx context.Context, in SignIn, by Entry) (err error) {
+	defer translate(&err, "create session of user %s", in.UserID)
 	return s.transact(ctx, func(tx *sqlx.Tx) error {
+		var still bool
+		err := tx.GetContext(ctx, &still, `
+			SELECT password_hash = $2 AND status = 'active' FROM users WHERE id = $1 AND password_hash IS NOT NULL FOR SHARE`, in.UserID, in.PasswordHash)
+		if errors.Is(err, sql.ErrNoRows) || err == nil && !still {
+			return ErrWrongState
+		}
+		if err != nil {
+			return err
+		}
 		if _, err := tx.ExecContext(ctx, `
 			INSERT INTO sessions (token_hash, user_id, address, browser, expires_at)
 			VALUES ($1, $2, $3, $4, now() + make_interval(secs => $5))`,
-			tokenHash[:], userID, by.Address, browser, seconds(life)); err != nil {
+			in.Session[:], in.UserID, by.Address, in.Browser, seconds(in.Life)); err != nil {
 			return err
 		}
-		return audit(ctx, tx, by.on("session.create", "user", userID))
+		return audit(ctx, tx, by.on("session.create", "user", in.UserID))
 	})
 }
 

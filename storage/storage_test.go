@@ -189,6 +189,13 @@ func (h *house) active(name string, role roster.Role) uuid.UUID {
 	return id
 }
 
+// signIn opens a session of an active user.
+func (h *house) signIn(session [32]byte, user uuid.UUID, life time.Duration, by storage.Entry) {
+	h.Helper()
+	password := one[string](h, `SELECT password_hash FROM users WHERE id = $1`, user)
+	h.must(h.CreateSession(h.ctx, storage.SignIn{UserID: user, PasswordHash: password, Session: session, Browser: "Firefox on Linux", Life: life}, by))
+}
+
 func (h *house) user(id uuid.UUID) *roster.User {
 	h.Helper()
 	u, err := h.User(h.ctx, id)

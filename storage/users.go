@@ -117,11 +117,15 @@ func (s *Store) CredentialsOf(ctx context.Context, emailKey string) (c Credentia
 }
 
 // SetPasswordHash stores a hash made anew of the same password, with today's
-// parameters; it ends no session.
+// parameters; it ends no session. [ErrWrongState] if the old one is no longer
+// that.
 func (s *Store) SetPasswordHash(ctx context.Context, userID uuid.UUID, old, hash string) (err error) {
 	defer translate(&err, "store password hash of user %s", userID)
-	_, err = s.db.ExecContext(ctx, `UPDATE users SET password_hash = $3 WHERE id = $1 AND password_hash = $2`, userID, old, hash)
-	return err
+	r, err := s.db.ExecContext(ctx, `UPDATE users SET password_hash = $3 WHERE id = $1 AND password_hash = $2`, userID, old, hash)
+	if err != nil {
+		return err
+	}
+	return affectedOne(r, ErrWrongState)
 }
 
 // EnsureAdmin makes sure that an active administrator with this address and

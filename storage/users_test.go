@@ -32,7 +32,9 @@ func TestCreateUser(t *testing.T) {
 		t.Errorf("%+v, %v", c, err)
 	}
 	h.must(h.AcceptInvitation(h.ctx, id, 1, "old", ""))
-	h.must(h.SetPasswordHash(h.ctx, id, "not the old one", "new"))
+	if err := h.SetPasswordHash(h.ctx, id, "not the old one", "new"); !errors.Is(err, storage.ErrWrongState) {
+		t.Errorf("in the place of another: %v", err)
+	}
 	if c, err := h.CredentialsOf(h.ctx, "ann@example.com"); err != nil || c.PasswordHash != "old" {
 		t.Errorf("%+v, %v", c, err)
 	}
@@ -210,7 +212,7 @@ func TestSessions(t *testing.T) {
 	} {
 		h.exec(`UPDATE users SET status = 'active'`)
 		h.exec(`DELETE FROM sessions`)
-		h.must(h.CreateSession(h.ctx, hash(1), ann, "Firefox on Linux", 24*time.Hour, by))
+		h.signIn(hash(1), ann, 24*time.Hour, by)
 		h.exec(c.change)
 		u, err := h.SessionUser(h.ctx, hash(1), idle)
 		if !errors.Is(err, c.want) || err == nil && u.ID != ann {
@@ -223,8 +225,8 @@ func TestSessions(t *testing.T) {
 	h.audited("session.create", ann, 5)
 	h.exec(`UPDATE users SET status = 'active'`)
 	h.exec(`DELETE FROM sessions`)
-	h.must(h.CreateSession(h.ctx, hash(2), ann, "Firefox on Linux", time.Hour, by))
-	h.must(h.CreateSession(h.ctx, hash(3), ann, "Firefox on Linux", -time.Hour, by))
+	h.signIn(hash(2), ann, time.Hour, by)
+	h.signIn(hash(3), ann, -time.Hour, by)
 	h.must(h.EndSession(h.ctx, hash(9)))
 	h.must(h.ForgetSessions(h.ctx))
 	if _, err := h.SessionUser(h.ctx, hash(2), idle); err != nil || one[int](h, `SELECT count(*) FROM sessions`) != 1 {
@@ -317,9 +319,9 @@ func TestSessionsOfAUser(t *testing.T) {
 	from := by
 	from.Address = "192.0.2.7"
 	for n, life := range []time.Duration{time.Hour, time.Hour, time.Hour, -time.Hour} {
-		h.must(h.CreateSession(h.ctx, hash(byte(n)), ann, "Firefox on Linux", life, from))
+		h.signIn(hash(byte(n)), ann, life, from)
 	}
-	h.must(h.CreateSession(h.ctx, hash(9), bob, "", time.Hour, by))
+	h.signIn(hash(9), bob, time.Hour, by)
 	theirs := h.sessions(bob, hash(9), 1)
 	h.exec(`UPDATE sessions SET last_seen_at = now() - interval '2 hours' WHERE token_hash = $1`, slice(hash(2)))
 	h.exec(`UPDATE sessions SET last_seen_at = now() - interval '1 minute' WHERE token_hash = $1`, slice(hash(1)))
@@ -364,7 +366,7 @@ func TestChangePassword(t *testing.T) {
 	ann := h.active("ann", roster.RoleAdmin)
 	old := one[string](h, `SELECT password_hash FROM users WHERE id = $1`, ann)
 	for n := range 3 {
-		h.must(h.CreateSession(h.ctx, hash(byte(n)), ann, "", time.Hour, by))
+		h.signIn(hash(byte(n)), ann, time.Hour, by)
 	}
 	change := storage.PasswordChange{UserID: ann, Old: old, New: "new", Current: hash(1), Renewed: hash(7)}
 	for name, tt := range map[string]struct {

@@ -12,7 +12,6 @@ import (
 	"time"
 
 	"github.com/gin-gonic/gin"
-	"github.com/google/uuid"
 
 	"rollcall/auth"
 	"rollcall/roster"
@@ -55,8 +54,10 @@ func (s *Site) signIn(c *gin.Context) error {
 		retryAfter(c, wait)
 		return s.show(c, http.StatusTooManyRequests, nil, signInView{Email: email, Next: next, Wait: max(wait, time.Minute)})
 	}
-	ctx := c.Request.Context()
-	id, err := s.authenticate(ctx, email, form.Get("password"))
+	err = s.enter(c, email, form.Get("password"))
+	if errors.Is(err, storage.ErrWrongState) { // the password was changed, or hashed anew, meanwhile
+		err = s.enter(c, email, form.Get("password"))
+	}
 	if !errors.Is(err, errRefused) {
 		attempt.forgive() // right, or not a guess that was answered
 	}
@@ -67,6 +68,26 @@ func (s *Site) signIn(c *gin.Context) error {
 	if err != nil {
 		return err
 	}
+	if next == "" {
+		next = landing
+	}
+	seeOther(c, next)
+	return nil
+}
+
+// enter signs in whose address and password these are, or returns errRefused.
+// storage.ErrWrongState: what was verified is no longer so.
+func (s *Site) enter(c *gin.Context, email, password string) error {
+	ctx := c.Request.Context()
+	known, err := s.authenticate(ctx, email, password)
+	if err != nil {
+		return err
+	}
+	secret, hash := auth.NewSession()
+	in := storage.SignIn{UserID: known.UserID, PasswordHash: known.PasswordHash, Session: hash, Browser: browserWords(c.Request), Life: sessionLife}
+	if err := s.Store.CreateSession(ctx, in, entry(c, &roster.User{ID: known.UserID, Email: email})); err != nil {
+		return err
+	}
 	// A fresh secret with every sign-in: one that somebody planted or saw
 	// before is worth nothing (session fixation).
 	if old, ok := s.cookie.read(c.Request); ok {
@@ -74,17 +95,8 @@ func (s *Site) signIn(c *gin.Context) error {
 			return err
 		}
 	}
-	secret, hash := auth.NewSession()
-	by := entry(c, &roster.User{ID: id, Email: email})
-	if err := s.Store.CreateSession(ctx, hash, id, browserWords(c.Request), sessionLife, by); err != nil {
-		return err
-	}
 	s.cookie.write(c.Writer, secret)
-	s.remember(c.Writer, account)
-	if next == "" {
-		next = landing
-	}
-	seeOther(c, next)
+	s.remember(c.Writer, accountKey(email))
 	return nil
 }
 
@@ -99,40 +111,41 @@ func retryAfter(c *gin.Context, wait time.Duration) {
 
 // authenticate returns whose address and password these are, or errRefused.
 // Neither the answer nor its time tells whether there is such an address.
-func (s *Site) authenticate(ctx context.Context, email, password string) (uuid.UUID, error) {
-	var known storage.Credentials
+func (s *Site) authenticate(ctx context.Context, email, password string) (known storage.Credentials, err error) {
 	if key, err := roster.EmailKey(email); err == nil {
 		known, err = s.Store.CredentialsOf(ctx, key)
 		if err != nil && !errors.Is(err, storage.ErrNotFound) {
-			return uuid.Nil, err
+			return known, err
 		}
 	}
 	if known.PasswordHash == "" {
 		if err := s.Hasher.VerifyNobody(ctx, password); err != nil {
-			return uuid.Nil, err
+			return known, err
 		}
-		return uuid.Nil, errRefused
+		return known, errRefused
 	}
 	right, err := s.Hasher.Verify(ctx, known.PasswordHash, password)
 	if err != nil {
-		return uuid.Nil, err
+		return known, err
 	}
 	if !right || known.Status != roster.Active {
-		return uuid.Nil, errRefused
+		return known, errRefused
 	}
-	return known.UserID, s.renewHash(ctx, known, password)
+	return s.renewHash(ctx, known, password)
 }
 
 // renewHash hashes a password anew that was hashed at another cost than today's.
-func (s *Site) renewHash(ctx context.Context, known storage.Credentials, password string) error {
+func (s *Site) renewHash(ctx context.Context, known storage.Credentials, password string) (storage.Credentials, error) {
 	if !auth.NeedsRehash(known.PasswordHash) {
-		return nil
+		return known, nil
 	}
 	hash, err := s.Hasher.Hash(ctx, password)
 	if err != nil {
-		return err
+		return known, err
 	}
-	return s.Store.SetPasswordHash(ctx, known.UserID, known.PasswordHash, hash)
+	old := known.PasswordHash
+	known.PasswordHash = hash
+	return known, s.Store.SetPasswordHash(ctx, known.UserID, old, hash)
 }
 
 func (s *Site) signOut(c *gin.Context) error {
