@@ -22,8 +22,10 @@ type claimRequest struct {
 	done chan<- storage.Claimed
 }
 
-// claimMost is how many invitations are claimed in one transaction.
-const claimMost = 100
+const (
+	claimMost   = 100                  // invitations claimed in one transaction
+	claimLinger = 5 * time.Millisecond // for more to come
+)
 
 func newClaimer(store *storage.Store, lease, ttl time.Duration) *claimer {
 	return &claimer{store: store, lease: lease, ttl: ttl, in: make(chan claimRequest, claimMost)}
@@ -51,25 +53,11 @@ func (c *claimer) run(ctx context.Context) {
 	for {
 		select {
 		case first := <-c.in:
-			c.settle(c.gather(first))
+			c.settle(gather(c.in, first, claimMost, claimLinger))
 		case <-ctx.Done():
 			return
 		}
 	}
-}
-
-// gather takes what is there, without waiting for more.
-func (c *claimer) gather(first claimRequest) []claimRequest {
-	requests := []claimRequest{first}
-	for len(requests) < claimMost {
-		select {
-		case r := <-c.in:
-			requests = append(requests, r)
-		default:
-			return requests
-		}
-	}
-	return requests
 }
 
 func (c *claimer) settle(requests []claimRequest) {

@@ -21,3 +21,6 @@ const SendersEach = sendersEach
 
 // Claim claims for those who send, and leaves what they did unrecorded.
 func (m *Mailer) Claim(ctx context.Context) { m.claimer.run(ctx) }
+
+// Mark marks for those who send what was handed over.
+func (m *Mailer) Mark(ctx context.Context) { m.marker.run(ctx) }

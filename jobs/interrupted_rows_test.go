@@ -26,7 +26,7 @@ func TestDatabaseAtFault(t *testing.T) {
 			exec(`
 				CREATE FUNCTION at_fault() RETURNS trigger LANGUAGE plpgsql AS $$ BEGIN ` + fault + `; RETURN NULL; END $$;
 				CREATE TRIGGER at_fault BEFORE INSERT ON users FOR EACH STATEMENT EXECUTE FUNCTION at_fault()`)
-			im := h.importer(jobs.ImporterConfig{BatchRows: 10, Timeout: 100 * time.Millisecond})
+			im := h.importer(jobs.ImporterConfig{BatchRows: 10, Timeout: 500 * time.Millisecond})
 			id := h.upload(people(rows), roster.Options{}).ID
 			for range tries {
 				if _, err := im.Run(context.Background(), id); err == nil {

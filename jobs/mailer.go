@@ -66,9 +66,10 @@ type Mailer struct {
 	signer   linkSigner
 	postman  *Postman
 	claimer  *claimer
+	marker   *marker
 	recorder *recorder
 	// turns has room for as many attempts as there are connections, each from
-	// before the mail goes out until its outcome is on record.
+	// before the mail goes out until it is marked as handed over.
 	turns chan struct{}
 }
 
@@ -76,17 +77,18 @@ type Mailer struct {
 func NewMailer(store *storage.Store, log *slog.Logger, meter *Metrics, signer linkSigner, postman *Postman, cfg MailerConfig) *Mailer {
 	cfg.fill()
 	return &Mailer{store: store, log: log, cfg: cfg, meter: meter, signer: signer, postman: postman,
-		claimer: newClaimer(store, cfg.Lease, cfg.TTL), recorder: newRecorder(store),
+		claimer: newClaimer(store, cfg.Lease, cfg.TTL), marker: newMarker(store), recorder: newRecorder(store),
 		turns: make(chan struct{}, postman.pools.Size)}
 }
 
 // Run claims and records for those who send, until ctx ends; by then every Send
 // must have returned.
 func (m *Mailer) Run(ctx context.Context) {
-	var claiming sync.WaitGroup
-	claiming.Go(func() { m.claimer.run(ctx) })
+	var others sync.WaitGroup
+	others.Go(func() { m.claimer.run(ctx) })
+	others.Go(func() { m.marker.run(ctx) })
 	m.recorder.run(ctx)
-	claiming.Wait()
+	others.Wait()
 }
 
 // Send claims one invitation, hands it to the mail server and records how that
@@ -102,14 +104,21 @@ func (m *Mailer) Send(ctx context.Context, d storage.DueInvitation) error {
 	if err != nil {
 		return err
 	}
-	end, failed := m.attempt(ctx, out)
-	defer end()
+	done := func() {}
+	var failed error
+	if !out.HandedOver {
+		done, failed = m.attempt(ctx, out)
+	}
+	defer done()
 	outcome, pause := m.outcome(out, failed)
 	// What is left of the lease; nobody else touches the invitation before.
 	ctx, cancel := lasting(ctx, m.cfg.Lease, settleGrace)
 	defer cancel()
 	if pause.reason != "" {
 		err = m.store.PauseMail(ctx, pause.reason, m.cfg.PauseMin, pause.most)
+	}
+	if failed == nil && m.marker.mark(ctx, out) == nil {
+		done()
 	}
 	return errors.Join(err, m.recorder.record(ctx, outcome))
 }
@@ -136,15 +145,16 @@ func lasting(ctx context.Context, most, grace time.Duration) (context.Context, c
 	return longer, func() { unhook(); cancel() }
 }
 
-// attempt sends the mail when its turn has come. Call end when the outcome is on
-// record: a worker that is killed leaves no more mails to be sent twice than it
-// has connections, however slow the database is.
-func (m *Mailer) attempt(ctx context.Context, out storage.Outgoing) (end func(), err error) {
+// attempt sends the mail when its turn has come. Call done, which may be called
+// again, when the mail is marked as handed over or its outcome is on record: a
+// worker that is killed leaves no more mails to be sent twice than it has
+// connections, however slow the database is.
+func (m *Mailer) attempt(ctx context.Context, out storage.Outgoing) (done func(), err error) {
 	ctx, cancel := lasting(ctx, m.cfg.Lease-m.cfg.Lease/10, m.cfg.Grace)
 	defer cancel()
 	select {
 	case m.turns <- struct{}{}:
-		return func() { <-m.turns }, m.deliver(ctx, out)
+		return sync.OnceFunc(func() { <-m.turns }), m.deliver(ctx, out)
 	case <-ctx.Done():
 		return func() {}, &mail.Failure{Class: mail.Canceled, Stage: mail.StageConnect, Err: context.Cause(ctx)}
 	}
@@ -202,7 +212,7 @@ type pause struct {
 // all sending pauses. A spared invitation is due again at once: what holds it
 // back is the pause, and others that have waited longer go first.
 func (m *Mailer) outcome(out storage.Outgoing, err error) (storage.Outcome, pause) {
-	o := storage.Outcome{UserID: out.UserID, Dispatch: out.Dispatch, Status: roster.InvitationPending}
+	o := storage.Outcome{UserID: out.UserID, Dispatch: out.Dispatch, Generation: out.Generation, Status: roster.InvitationPending}
 	var f *mail.Failure
 	switch {
 	case err == nil:

@@ -342,8 +342,8 @@ func poll(t testing.TB, ok func() bool) {
 }
 
 // TestFewMailsOffRecord: however slow the database is, no more mails are out and
-// not on record than there are connections. A worker that is killed has that many
-// sent twice, at most.
+// neither marked nor on record than there are connections. A worker that is
+// killed has that many sent twice, at most.
 func TestFewMailsOffRecord(t *testing.T) {
 	t.Parallel()
 	h := newHouse(t)
@@ -354,7 +354,8 @@ func TestFewMailsOffRecord(t *testing.T) {
 	pgtest.AsOwner(t, h.url, `
 		CREATE FUNCTION slow() RETURNS trigger LANGUAGE plpgsql AS $$ BEGIN
 			PERFORM pg_advisory_xact_lock_shared(1); RETURN NEW; END $$;
-		CREATE TRIGGER slow BEFORE UPDATE ON invitations FOR EACH ROW WHEN (NEW.status = 'sent') EXECUTE FUNCTION slow()`)
+		CREATE TRIGGER slow BEFORE UPDATE ON invitations FOR EACH ROW WHEN (NEW.status = 'sent') EXECUTE FUNCTION slow();
+		CREATE TRIGGER slow BEFORE INSERT ON handed_over FOR EACH ROW EXECUTE FUNCTION slow()`)
 	tx, err := h.store.DB().BeginTx(t.Context(), nil)
 	if err != nil {
 		t.Fatal(err)
@@ -384,4 +385,55 @@ func TestFewMailsOffRecord(t *testing.T) {
 	if n := server.Accepted(); n != mails {
 		t.Errorf("%d mails to %d people", n, mails)
 	}
+}
+
+// TestHandedOverIsNotSentAgain: a worker marks its mails as handed over and goes
+// on at once, whoever is slow to record them; should it die now, whoever takes
+// over records them and sends nothing.
+func TestHandedOverIsNotSentAgain(t *testing.T) {
+	t.Parallel()
+	h := newHouse(t)
+	const connections, mails = 2, 12
+	server := smtptest.Start(t, smtptest.Config{})
+	killed := newOffice(h, post{server: plain(server), size: connections})
+	go killed.mailer.Claim(t.Context())
+	go killed.mailer.Mark(t.Context())
+	i := h.invite(mails)
+	ctx, kill := context.WithCancel(t.Context())
+	var all sync.WaitGroup
+	for _, d := range killed.dispatch() {
+		all.Go(func() { killed.mailer.Send(ctx, d) })
+	}
+	poll(t, func() bool { return h.marked() == mails })
+	kill()
+	all.Wait()
+	h.settled(i.ID, roster.InvitationCounts{Pending: mails})
+
+	other := newOffice(h, post{server: plain(server), size: connections}).open()
+	h.later(5 * time.Minute)
+	if n := other.round(); n != mails {
+		t.Errorf("%d of %d were taken over", n, mails)
+	}
+	h.settled(i.ID, roster.InvitationCounts{Sent: mails})
+	if n := server.Accepted(); n != mails {
+		t.Errorf("%d mails to %d people", n, mails)
+	}
+	if n := h.marked(); n != 0 {
+		t.Errorf("%d marks are left", n)
+	}
+
+	// A fresh invitation is another one.
+	h.resend(h.invitations()[0].User)
+	if n := other.round(); n != 1 || server.Accepted() != mails+1 {
+		t.Errorf("sent afresh: %d taken, %d mails", n, server.Accepted())
+	}
+}
+
+// marked is how many mails are marked as handed over.
+func (h *house) marked() (n int) {
+	h.Helper()
+	if err := h.store.DB().QueryRow(`SELECT count(*) FROM handed_over`).Scan(&n); err != nil {
+		h.Fatal(err)
+	}
+	return n
 }

@@ -9,8 +9,8 @@ import (
 	"rollcall/storage"
 )
 
-// recorder commits the outcomes of many attempts in one transaction: what came
-// in while the last one was being committed goes with the next.
+// recorder commits the outcomes of many attempts in one transaction: what comes
+// in shortly after the first, or while the last one is being committed.
 type recorder struct {
 	store *storage.Store
 	in    chan entry
@@ -25,6 +25,7 @@ type entry struct {
 
 const (
 	recordMost    = 500                    // outcomes in one transaction
+	recordLinger  = 10 * time.Millisecond  // for more to come
 	recordTimeout = 10 * time.Second       // one transaction
 	recordWait    = 50 * time.Millisecond  // before the first repetition; doubles
 	recordWaitMax = 500 * time.Millisecond // at most
@@ -57,25 +58,11 @@ func (r *recorder) run(ctx context.Context) {
 	for {
 		select {
 		case e := <-r.in:
-			r.settle(ctx, r.gather(e))
+			r.settle(ctx, gather(r.in, e, recordMost, recordLinger))
 		case <-ctx.Done():
 			return
 		}
 	}
-}
-
-// gather takes what is there, without waiting for more.
-func (r *recorder) gather(first entry) []entry {
-	entries := []entry{first}
-	for len(entries) < recordMost {
-		select {
-		case e := <-r.in:
-			entries = append(entries, e)
-		default:
-			return entries
-		}
-	}
-	return entries
 }
 
 // settle commits the entries, as often as it takes while anybody waits.

@@ -14,6 +14,7 @@ const (
 	sweepMost = 1000             // imports rung in one sweep
 	undoMost  = 5 * time.Second  // going on with undos in one sweep
 	foldEvery = 10 * time.Second // between foldings of the tallies
+	marksAge  = 24 * time.Hour   // of marks that are left over
 )
 
 // sweeper sets going again what got stuck, and clears away what is over. Its
@@ -36,6 +37,9 @@ func (s *sweeper) run(ctx context.Context) {
 	all.Go(func() { s.repeat(ctx, "undo", s.every, s.undo) })
 	all.Go(func() { s.repeat(ctx, "purge", s.purges, s.purge) })
 	all.Go(func() { s.repeat(ctx, "deliveries", s.purges, s.purgeDeliveries) })
+	all.Go(func() {
+		s.repeat(ctx, "marks", s.purges, func(ctx context.Context) error { return s.store.ForgetHandedOver(ctx, marksAge) })
+	})
 	all.Go(func() { s.repeat(ctx, "tallies", foldEvery, s.store.FoldTallies) })
 	all.Wait()
 }

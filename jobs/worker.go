@@ -51,7 +51,7 @@ const checkEvery = 20 * time.Millisecond
 // sendersEach is how many invitations are in hand for each connection to the mail
 // server: while one is being sent others are claimed, many with one commit, and
 // wait for their turn.
-const sendersEach = 8
+const sendersEach = 32
 
 // Worker runs imports, sends invitations and keeps house. Any number may run
 // side by side.

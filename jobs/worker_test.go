@@ -171,7 +171,8 @@ func TestWindow(t *testing.T) {
 func TestTasksLostInRedis(t *testing.T) {
 	t.Parallel()
 	h, q := newHouse(t), newQueue(t, redistest.URL(t))
-	i := h.invite(60)
+	const mails = 2*jobs.SendersEach + 60 // what is in hand, and some more
+	i := h.invite(mails)
 	wake := make(chan struct{})
 	server := smtptest.Start(t, smtptest.Config{Script: func(e *smtptest.Event) {
 		if e.Verb == "RCPT" {
@@ -183,8 +184,8 @@ func TestTasksLostInRedis(t *testing.T) {
 	poll(t, func() bool { return q.length(jobs.QueueMail, "pending") >= 58 })
 	q.flush()
 	close(wake)
-	h.sent(i.ID, 60)
-	once(t, server, 60)
+	h.sent(i.ID, mails)
+	once(t, server, mails)
 	stop()
 	q.nothingKept()
 }

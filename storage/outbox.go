@@ -108,6 +108,9 @@ type Outgoing struct {
 	ExpiresAt  time.Time `db:"expires_at"`
 	Attempts   int       `db:"attempts"` // this one included
 	Unknowns   int       `db:"unknowns"`
+	// HandedOver: the mail server has taken it from a worker that did not live
+	// to record that.
+	HandedOver bool `db:"handed_over"`
 	// SettingsAt is when Settings > Email last changed; nil: nobody set any. No
 	// attempt may be made by older ones.
 	SettingsAt *time.Time `db:"settings_at"`
@@ -186,6 +189,8 @@ func takeInvitations(ctx context.Context, tx *sqlx.Tx, due []DueInvitation, leas
 		   AND (i.claimed_until IS NULL OR i.claimed_until <= now())
 		   AND NOT EXISTS (SELECT FROM mail_state WHERE paused_until > now())
 		RETURNING i.user_id, i.dispatch, i.generation, i.expires_at, i.attempts, i.unknowns, u.email, u.name,
+		          CASE WHEN i.attempts > 1 THEN EXISTS (
+		              SELECT FROM handed_over h WHERE h.user_id = i.user_id AND h.generation = i.generation) ELSE false END AS handed_over,
 		          (SELECT updated_at FROM settings WHERE name = $5) AS settings_at`,
 		uuids(due, dueUser), bigints(due, dueDispatch), seconds(lease), seconds(ttl), emailSettings)
 	return taken, err
@@ -207,13 +212,32 @@ func putBackPaused(ctx context.Context, tx *sqlx.Tx, due []DueInvitation) (waiti
 
 // Outcome is how an attempt to send ended.
 type Outcome struct {
-	UserID   uuid.UUID
-	Dispatch int32
-	Status   roster.InvitationStatus // sent, failed, or pending: to be tried again after Wait
-	Wait     time.Duration
-	Unknown  bool   // the mail may have arrived
-	Spared   bool   // not the recipient's fault: the attempt does not count
-	Error    string // the mail server's words, "" if none
+	UserID     uuid.UUID
+	Dispatch   int32
+	Generation int32
+	Status     roster.InvitationStatus // sent, failed, or pending: to be tried again after Wait
+	Wait       time.Duration
+	Unknown    bool   // the mail may have arrived
+	Spared     bool   // not the recipient's fault: the attempt does not count
+	Error      string // the mail server's words, "" if none
+}
+
+// MarkHandedOver notes of attempts that the mail server has taken the mail. It
+// is quick, and does not wait for the disk; RecordOutcomes removes the mark.
+func (s *Store) MarkHandedOver(ctx context.Context, sent []Outgoing) (err error) {
+	defer translate(&err, "mark %d invitations as handed over", len(sent))
+	_, err = s.db.ExecContext(ctx, `
+		INSERT INTO handed_over (user_id, generation) SELECT * FROM unnest($1::uuid[], $2::bigint[]) ON CONFLICT DO NOTHING`,
+		uuids(sent, func(o *Outgoing) uuid.UUID { return o.UserID }), bigints(sent, func(o *Outgoing) int64 { return int64(o.Generation) }))
+	return err
+}
+
+// ForgetHandedOver removes marks that nobody will ask for: those of people who
+// were removed meanwhile.
+func (s *Store) ForgetHandedOver(ctx context.Context, age time.Duration) (err error) {
+	defer translate(&err, "remove old marks of mails")
+	_, err = s.db.ExecContext(ctx, `DELETE FROM handed_over WHERE at < now() - make_interval(secs => $1)`, seconds(age))
+	return err
 }
 
 // RecordOutcomes settles attempts, many in one transaction. An outcome whose
@@ -232,12 +256,12 @@ func (s *Store) RecordOutcomes(ctx context.Context, outcomes []Outcome) (err err
 func recordOutcomes(ctx context.Context, tx *sqlx.Tx, outcomes []Outcome) error {
 	n := len(outcomes)
 	ids, statuses, words := make(pq.StringArray, n), make(pq.StringArray, n), make(pq.StringArray, n)
-	dispatches, waits := make(pq.Int64Array, n), make(pq.Float64Array, n)
+	dispatches, generations, waits := make(pq.Int64Array, n), make(pq.Int64Array, n), make(pq.Float64Array, n)
 	unknowns, spared := make(pq.Int64Array, n), make(pq.Int64Array, n)
 	anySent := false
 	for i, o := range outcomes {
 		ids[i], statuses[i], words[i] = o.UserID.String(), string(o.Status), roster.Shown(o.Error)
-		dispatches[i], waits[i] = int64(o.Dispatch), seconds(o.Wait)
+		dispatches[i], generations[i], waits[i] = int64(o.Dispatch), int64(o.Generation), seconds(o.Wait)
 		unknowns[i], spared[i] = count(o.Unknown), count(o.Spared)
 		anySent = anySent || o.Status == roster.InvitationSent
 	}
@@ -256,10 +280,13 @@ func recordOutcomes(ctx context.Context, tx *sqlx.Tx, outcomes []Outcome) error 
 			    AS o (user_id, dispatch, status, wait, unknown, spared, words)
 			 WHERE i.user_id = o.user_id AND i.dispatch = o.dispatch AND i.status = 'pending'
 			RETURNING i.import_id, i.status
+		), unmarked AS (
+			DELETE FROM handed_over h USING unnest($1::uuid[], $8::int[]) AS o (user_id, generation)
+			 WHERE h.user_id = o.user_id AND h.generation = o.generation
 		)
 		SELECT import_id, 'pending' AS old, status AS new, count(*) AS n
 		  FROM settled WHERE import_id IS NOT NULL AND status <> 'pending' GROUP BY import_id, status`,
-		ids, dispatches, statuses, waits, unknowns, spared, words); err != nil {
+		ids, dispatches, statuses, waits, unknowns, spared, words, generations); err != nil {
 		return err
 	}
 	if anySent {
