@@ -288,10 +288,15 @@ func (s *Store) TakenKeys(ctx context.Context, keys []string) (taken map[string]
 	defer translate(&err, "look up %d addresses", len(keys))
 	var there []string
 	err = s.transact(ctx, func(tx *sqlx.Tx) error {
-		if err := byIndex(ctx, tx); err != nil {
+		few, err := byIndexUnlessFew(ctx, tx)
+		if err != nil {
 			return err
 		}
-		return tx.SelectContext(ctx, &there, `SELECT email_key FROM users WHERE email_key = ANY($1)`, sortedTexts(keys))
+		wanted := texts(keys, itself)
+		if !few {
+			wanted = sortedTexts(keys)
+		}
+		return tx.SelectContext(ctx, &there, `SELECT email_key FROM users WHERE email_key = ANY($1)`, wanted)
 	})
 	if err != nil {
 		return nil, err
@@ -318,6 +323,19 @@ func itself(s *string) string { return *s }
 func byIndex(ctx context.Context, tx *sqlx.Tx) error {
 	_, err := tx.ExecContext(ctx, `SET LOCAL enable_seqscan = off`)
 	return err
+}
+
+// fewBytes is a table of users that is sooner read from end to end than descended
+// into by an index once for each of thousands of keys: some six thousand of them,
+// or none before the first import.
+const fewBytes = 1 << 20
+
+// byIndexUnlessFew does as byIndex unless there are few users; then the keys need
+// no order.
+func byIndexUnlessFew(ctx context.Context, tx *sqlx.Tx) (few bool, err error) {
+	err = tx.GetContext(ctx, &few, `
+		SELECT set_config('enable_seqscan', CASE WHEN pg_relation_size('users') < $1 THEN 'on' ELSE 'off' END, true) = 'on'`, fewBytes)
+	return few, err
 }
 
 // UserIDs finds the users with these keys, and the import that created each.
