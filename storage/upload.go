@@ -237,6 +237,8 @@ func (s *Store) OpenUpload(ctx context.Context, id uuid.UUID, offset int64) io.R
 	return &uploadReader{ctx: ctx, store: s, id: id, offset: offset}
 }
 
+// uploadReader has the chunk it hands out, and the one behind it on its way once
+// a second one was asked for: who reads two reads all.
 type uploadReader struct {
 	ctx    context.Context
 	store  *Store
@@ -244,6 +246,17 @@ type uploadReader struct {
 	offset int64
 	chunk  []byte
 	last   bool
+	began  bool               // a chunk has been read
+	coming chan uploadedChunk // the next one; nil: nobody has asked for it
+}
+
+// uploadedChunk is a chunk and what is known of its file, or why it cannot be read.
+type uploadedChunk struct {
+	Data   []byte `db:"data"`
+	Size   int64  `db:"size_bytes"`
+	Ended  bool   `db:"ended"`
+	Purged bool   `db:"purged"`
+	err    error
 }
 
 func (r *uploadReader) Read(p []byte) (int, error) {
@@ -264,38 +277,53 @@ func (r *uploadReader) Read(p []byte) (int, error) {
 func (r *uploadReader) fetch() (err error) {
 	defer translate(&err, "read upload of import %s", r.id)
 	seq := r.offset / ChunkSize
-	var row struct {
-		Data   []byte `db:"data"`
-		Size   int64  `db:"size_bytes"`
-		Ended  bool   `db:"ended"`
-		Purged bool   `db:"purged"`
+	c := r.take(seq)
+	switch {
+	case c.err != nil:
+		return c.err
+	case c.Purged:
+		return ErrPurged
+	case r.offset >= c.Size:
+		r.last = true
+		return nil
+	case c.Data == nil && c.Ended:
+		return ErrPurged // just now
+	case c.Data == nil:
+		return fmt.Errorf("chunk %d is missing", seq)
 	}
+	r.last = (seq+1)*ChunkSize >= c.Size
+	if skip := int(r.offset % ChunkSize); skip < len(c.Data) {
+		r.chunk = c.Data[skip:]
+	}
+	if r.began && !r.last {
+		coming := make(chan uploadedChunk, 1) // whoever reads no further leaves it there
+		r.coming = coming
+		go func() { coming <- r.store.uploadedChunk(r.ctx, r.id, seq+1) }()
+	}
+	r.began = true
+	return nil
+}
+
+// take waits for the chunk that is on its way, or reads it.
+func (r *uploadReader) take(seq int64) uploadedChunk {
+	if r.coming == nil {
+		return r.store.uploadedChunk(r.ctx, r.id, seq)
+	}
+	c := <-r.coming // bounded by the same context
+	r.coming = nil
+	return c
+}
+
+func (s *Store) uploadedChunk(ctx context.Context, id uuid.UUID, seq int64) (c uploadedChunk) {
 	// Prepared, because only then the driver asks for bytea in binary.
-	stmt, err := r.store.db.PreparexContext(r.ctx, `
+	stmt, err := s.db.PreparexContext(ctx, `
 		SELECT c.data, i.size_bytes, i.finished_at IS NOT NULL AS ended, i.purged_at IS NOT NULL AS purged
 		  FROM imports i LEFT JOIN import_chunks c ON c.import_id = i.id AND c.seq = $2
 		 WHERE i.id = $1`)
 	if err != nil {
-		return err
+		return uploadedChunk{err: err}
 	}
 	defer stmt.Close()
-	if err := stmt.GetContext(r.ctx, &row, r.id, seq); err != nil {
-		return err
-	}
-	switch {
-	case row.Purged:
-		return ErrPurged
-	case r.offset >= row.Size:
-		r.last = true
-		return nil
-	case row.Data == nil && row.Ended:
-		return ErrPurged // just now
-	case row.Data == nil:
-		return fmt.Errorf("chunk %d is missing", seq)
-	}
-	r.last = (seq+1)*ChunkSize >= row.Size
-	if skip := int(r.offset % ChunkSize); skip < len(row.Data) {
-		r.chunk = row.Data[skip:]
-	}
-	return nil
+	c.err = stmt.GetContext(ctx, &c, id, seq)
+	return c
 }
