@@ -72,6 +72,9 @@ func buildBefore(t *testing.T) string {
 		command := exec.Command("git", args...)
 		command.Dir = ".."
 		out, err := command.Output()
+		if err != nil && os.Getenv("ROLLCALL_REQUIRE_ALL") == "1" {
+			t.Fatalf("no history at hand: git %s: %v", args[0], err)
+		}
 		if err != nil {
 			t.Skipf("no history at hand: git %s: %v", args[0], err)
 		}
