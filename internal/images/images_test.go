@@ -77,6 +77,8 @@ func TestImageIsBuiltFromAllItNeeds(t *testing.T) {
 
 type service struct {
 	Image       string
+	Command     []string
+	Environment map[string]string
 	User        string
 	ReadOnly    bool     `yaml:"read_only"`
 	Privileged  bool     `yaml:"privileged"`
@@ -116,6 +118,37 @@ func TestComposeIsHardened(t *testing.T) {
 			if (strings.HasPrefix(volume, "/") || strings.HasPrefix(volume, ".")) && !strings.HasSuffix(volume, ":ro") {
 				t.Errorf("%s may write to %s of the host", name, volume)
 			}
+		}
+	}
+}
+
+// TestComposeAsksForPasswords: PostgreSQL and Redis let nobody in without one,
+// each is a variable that has to be set, and none stands in a command line.
+func TestComposeAsksForPasswords(t *testing.T) {
+	t.Parallel()
+	var compose struct{ Services map[string]service }
+	if err := yaml.UnmarshalWithOptions([]byte(read(t, "docker-compose.yml")), &compose, yaml.AllowDuplicateMapKey()); err != nil {
+		t.Fatal(err)
+	}
+	const redisPassword = "${REDIS_PASSWORD:?set it in .env}"
+	redis := compose.Services["redis"]
+	if command := strings.Join(redis.Command, " "); redis.Environment["REDIS_PASSWORD"] != redisPassword ||
+		!strings.Contains(command, "exec redis-server - ") || !strings.Contains(command, "\nrequirepass $$REDIS_PASSWORD\n") {
+		t.Errorf("Redis is started by %q with %v", command, redis.Environment)
+	}
+	for _, name := range []string{"api", "worker", "migrate"} {
+		environment := compose.Services[name].Environment
+		if !regexp.MustCompile(`^postgres://\w+:\$\{POSTGRES_(APP_)?PASSWORD:\?set it in \.env\}@postgres:`).MatchString(environment["DATABASE_URL"]) {
+			t.Errorf("%s comes to PostgreSQL by %q", name, environment["DATABASE_URL"])
+		}
+		if url := environment["REDIS_URL"]; name != "migrate" && url != "redis://:"+redisPassword+"@redis:6379/0" {
+			t.Errorf("%s comes to Redis by %q", name, url)
+		}
+	}
+	example := read(t, ".env.example")
+	for _, required := range regexp.MustCompile(`\$\{(\w+):\?`).FindAllStringSubmatch(read(t, "docker-compose.yml"), -1) {
+		if !strings.Contains(example, "\n"+required[1]+"=\n") {
+			t.Errorf(".env.example does not name %s, or gives it a value", required[1])
 		}
 	}
 }
