@@ -34,6 +34,7 @@ func process(load func(environ []string) (config.Config, error), run func(contex
 	}
 	log := cfg.Logger(os.Stderr, IsTerminal(os.Stderr))
 	QuietRedis(log)
+	cfg.WarnExposed(log)
 	ctx, stop := Signals(context.Background())
 	defer stop()
 	defer context.AfterFunc(ctx, func() {

@@ -114,7 +114,8 @@ func newMailer(store *storage.Store, cfg config.Config, log *slog.Logger, meter 
 }
 
 // reachable are the addresses that webhooks may go to, and those that a mail
-// server named in the settings may have.
+// server named in the settings may have; with ROLLCALL_REQUIRE_TLS, encrypted
+// only.
 func reachable(cfg config.Config) (webhooks egress.Addresses, mail *egress.Addresses, err error) {
 	if webhooks, err = egress.ParseAddresses(cfg.WebhookAllowPrivate); err != nil {
 		return webhooks, nil, fmt.Errorf("ROLLCALL_WEBHOOK_ALLOW_PRIVATE: %w", err)
@@ -122,6 +123,9 @@ func reachable(cfg config.Config) (webhooks egress.Addresses, mail *egress.Addre
 	within, err := egress.ParseAddresses(cfg.SMTPAllowPrivate)
 	if err != nil {
 		return webhooks, nil, fmt.Errorf("ROLLCALL_SMTP_ALLOW_PRIVATE: %w", err)
+	}
+	if cfg.RequiresTLS() {
+		webhooks, within = webhooks.OnlyEncrypted(), within.OnlyEncrypted()
 	}
 	return webhooks, &within, nil
 }

@@ -4,6 +4,7 @@ import (
 	"context"
 	"time"
 
+	"rollcall/app"
 	"rollcall/config"
 	"rollcall/migrations"
 	"rollcall/roster"
@@ -17,6 +18,16 @@ const databaseTimeout = 30 * time.Second
 // the database's password.
 func operator() storage.Entry {
 	return storage.Entry{Actor: roster.Actor{Kind: roster.ActorSystem, Label: "command line"}}
+}
+
+// settings reads the environment of a command and warns of links that others
+// could read.
+func settings(console Console, load func(environ []string) (config.Config, error)) (config.Config, error) {
+	cfg, err := load(console.Environ)
+	if err == nil {
+		cfg.WarnExposed(cfg.Logger(console.Stderr, app.IsTerminal(console.Stderr)))
+	}
+	return cfg, err
 }
 
 // connect makes a store; it does not ask whether the database is there.

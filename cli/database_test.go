@@ -4,6 +4,7 @@ import (
 	"context"
 	"crypto/rand"
 	"database/sql"
+	"os"
 	"regexp"
 	"strings"
 	"testing"
@@ -254,5 +255,30 @@ func TestExportAndErase(t *testing.T) {
 		if r := s.run(args...); r.code != 1 || !strings.Contains(r.stderr, "no user with this address") {
 			t.Errorf("%v: exit code %d: %s", args, r.code, r.stderr)
 		}
+	}
+}
+
+// TestCommandsKeepToTLS: what connects to a database or an API refuses a link
+// that others could read, if that is wanted, and does not say where it leads.
+func TestCommandsKeepToTLS(t *testing.T) {
+	t.Parallel()
+	s := open(t, "postgres://rollcall:hunter2@db.invalid/x?sslmode=require", "ROLLCALL_REQUIRE_TLS=yes", "ADMIN_API_TOKEN="+secret)
+	for _, command := range [][]string{
+		{"migrate"}, {"migrate", "status"}, {"token", "list"}, {"user", "export", "--email", "ada@example.com"},
+	} {
+		r := s.run(command...)
+		if r.code != 1 || strings.Contains(r.stderr, "hunter2") || strings.Contains(r.stderr, "db.invalid") {
+			t.Errorf("%v: exit code %d\n%s", command, r.code, r.stderr)
+		}
+		contains(t, r.stderr, "DATABASE_URL leads to another machine without sslmode=verify-full: add sslmode=verify-full")
+	}
+	file := t.TempDir() + "/users.csv"
+	if err := os.WriteFile(file, []byte("email,name\n"), 0o600); err != nil {
+		t.Fatal(err)
+	}
+	if r := s.run("import", file, "--url", "http://rollcall.invalid"); r.code != 1 {
+		t.Errorf("import: exit code %d", r.code)
+	} else {
+		contains(t, r.stderr, "begin ROLLCALL_URL or --url with https://")
 	}
 }

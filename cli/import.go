@@ -153,7 +153,9 @@ func importFile(ctx context.Context, console Console, path string, o importOptio
 		return err
 	}
 	defer api.Close()
-	if inTheClear(api.Address()) {
+	if clear := inTheClear(api.Address()); clear && cfg.RequiresTLS() {
+		return errors.New(api.Address() + " is not encrypted, and ROLLCALL_REQUIRE_TLS=yes wants that it is: begin ROLLCALL_URL or --url with https://")
+	} else if clear {
 		progress.note("Warning: " + api.Address() + " is not encrypted: the token and the file can be read on the way.")
 	}
 	i, err := runImport(ctx, api, source, o, progress, out)

@@ -44,7 +44,7 @@ changes nothing.`,
 const migrationLock = 500 * time.Millisecond
 
 func migrateUp(cmd *cobra.Command, console Console) error {
-	cfg, err := config.LoadMigrate(console.Environ)
+	cfg, err := settings(console, config.LoadMigrate)
 	if err != nil {
 		return err
 	}
@@ -74,7 +74,7 @@ func migrateUp(cmd *cobra.Command, console Console) error {
 }
 
 func migrateStatus(cmd *cobra.Command, console Console) error {
-	cfg, err := config.LoadMigrate(console.Environ)
+	cfg, err := settings(console, config.LoadMigrate)
 	if err != nil {
 		return err
 	}

@@ -71,7 +71,7 @@ func onPerson(console Console, cmd *cobra.Command, do func(context.Context, *pri
 		if err != nil {
 			return usageError{cmd.CommandPath(), "--email: " + err.Error()}
 		}
-		cfg, err := config.LoadUser(console.Environ)
+		cfg, err := settings(console, config.LoadUser)
 		if err != nil {
 			return err
 		}

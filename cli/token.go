@@ -128,7 +128,7 @@ func parseLife(text string) (time.Duration, error) {
 }
 
 func createToken(ctx context.Context, console Console, order tokenOrder) error {
-	cfg, err := config.LoadToken(console.Environ)
+	cfg, err := settings(console, config.LoadToken)
 	if err != nil {
 		return err
 	}
@@ -184,7 +184,7 @@ func newTokenList(console Console) *cobra.Command {
 		Long:  `Lists the API tokens, newest first, with the expired and the revoked ones.`,
 		Args:  takes(),
 		RunE: func(cmd *cobra.Command, _ []string) error {
-			cfg, err := config.LoadToken(console.Environ)
+			cfg, err := settings(console, config.LoadToken)
 			if err != nil {
 				return err
 			}
@@ -236,7 +236,7 @@ func newTokenRevoke(console Console) *cobra.Command {
 				// It may be the token itself: not repeated.
 				return usageError{cmd.CommandPath(), "that is not the ID of a token: 'rollcall token list' shows them"}
 			}
-			cfg, err := config.LoadToken(console.Environ)
+			cfg, err := settings(console, config.LoadToken)
 			if err != nil {
 				return err
 			}

@@ -49,7 +49,7 @@ API's) and good for ROLLCALL_INVITATION_TTL.`,
 }
 
 func createAdmin(ctx context.Context, console Console, p roster.Person) error {
-	cfg, err := config.LoadUser(console.Environ)
+	cfg, err := settings(console, config.LoadUser)
 	if err != nil {
 		return err
 	}

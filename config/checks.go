@@ -46,6 +46,7 @@ func rules() map[string]rule {
 		"log_format":    {"text or json", brokenLogFormat},
 
 		"import_admins": {"imports or admin", brokenImportAdmins},
+		"yes_no":        {"yes or no", brokenYesNo},
 		"proxies":       {"addresses and CIDR blocks of your proxies separated by commas, such as 10.1.0.0/16,fd12:3456::1", brokenProxies},
 
 		"addresses": {"CIDR blocks separated by commas, such as 10.1.0.0/16,fd12:3456::/32, or true, or false", brokenAddresses},
@@ -271,6 +272,13 @@ func brokenAddresses(value string) string {
 func brokenImportAdmins(value string) string {
 	if value != "imports" && value != "admin" {
 		return "is neither imports nor admin"
+	}
+	return ""
+}
+
+func brokenYesNo(value string) string {
+	if value != "yes" && value != "no" {
+		return "is neither yes nor no"
 	}
 	return ""
 }

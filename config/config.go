@@ -24,6 +24,11 @@ type Config struct {
 	// granted.
 	AppRole string `env:"ROLLCALL_APP_ROLE" read:"migrate" about:"database role of api and worker: migrate grants it what they need and no more; empty grants nothing"`
 
+	// RequireTLS says what becomes of a link to another machine that is not
+	// encrypted and verified, or of a Redis there without a password: no warns
+	// of it, yes refuses it. See Exposed.
+	RequireTLS string `env:"ROLLCALL_REQUIRE_TLS" envDefault:"no" read:"api worker migrate token user import" check:"yes_no" about:"yes refuses to start with a link to another machine that is not encrypted and verified (PostgreSQL, Redis, mail, traces, the panel), and such mail servers and webhooks; no warns of the links in the log"`
+
 	// RedisURL is the Redis to ring the bell with; see ParseRedisURL for its
 	// forms. It may hold a password.
 	RedisURL Secret `env:"REDIS_URL" read:"api worker" required:"api worker" check:"redis_url" about:"redis://, rediss:// or redis-sentinel://host:port,host:port/db?master=NAME"`

@@ -82,6 +82,9 @@ func load(p program, environ []string) (Config, error) {
 			}
 		}
 	}
+	if c.RequiresTLS() {
+		faults = append(faults, c.exposedBeyond(faults)...)
+	}
 	if len(faults) > 0 {
 		return Config{}, inOrder(faults)
 	}

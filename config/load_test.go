@@ -35,7 +35,7 @@ func TestLoadAPIDefaults(t *testing.T) {
 		t.Fatal(err)
 	}
 	want := config.Config{
-		DatabaseURL: databaseURL, RedisURL: redisURL, Secret: secret,
+		DatabaseURL: databaseURL, RequireTLS: "no", RedisURL: redisURL, Secret: secret,
 		Listen: ":8080", MetricsListen: "127.0.0.1:9090", PublicURL: "http://localhost:8080", Brand: "SecureAI",
 		MailFrom: "no-reply@localhost", InvitationTTL: 72 * time.Hour,
 		MaxUploadBytes: 268435456, MaxRows: 1000000, ImportWait: 10 * time.Second, Retention: 720 * time.Hour,
@@ -54,7 +54,7 @@ func TestLoadWorkerDefaults(t *testing.T) {
 		t.Fatal(err)
 	}
 	want := config.Config{
-		DatabaseURL: databaseURL, RedisURL: redisURL, Secret: secret,
+		DatabaseURL: databaseURL, RequireTLS: "no", RedisURL: redisURL, Secret: secret,
 		MetricsListen: "127.0.0.1:9091", PublicURL: "http://localhost:8080", Brand: "SecureAI",
 		MailFrom: "no-reply@localhost", MailConcurrency: 4, InvitationTTL: 72 * time.Hour,
 		MaxRows: 1000000, Retention: 720 * time.Hour, ImportAdmins: "imports", SMTPAllowPrivate: "true",
@@ -119,7 +119,7 @@ func TestLoadEverything(t *testing.T) {
 		t.Fatal(err)
 	}
 	want := config.Config{
-		DatabaseURL: databaseURL, RedisURL: redisURL, Secret: secret,
+		DatabaseURL: databaseURL, RequireTLS: "no", RedisURL: redisURL, Secret: secret,
 		SecretPrevious: config.Secrets{otherSecret, secret + "x", secret + "y"},
 		Listen:         "[::1]:80", PublicURL: "https://rollcall.example.com:8443",
 		Brand: "Kestrel & Söhne", AdminAPIToken: secret, SMTPURL: "smtp://u:p@mx.example.com",

@@ -16,8 +16,12 @@ import (
 var ErrAddress = errors.New("address not allowed")
 
 // Addresses says which addresses may be connected to, beyond those that are the
-// public Internet's. The zero value adds none.
-type Addresses struct{ allowed []netip.Prefix }
+// public Internet's, and whether other machines may be spoken to unencrypted.
+// The zero value adds no address.
+type Addresses struct {
+	allowed   []netip.Prefix
+	encrypted bool
+}
 
 // ParseAddresses reads what ROLLCALL_WEBHOOK_ALLOW_PRIVATE and
 // ROLLCALL_SMTP_ALLOW_PRIVATE hold: "" or "false" for none, "true" for loopback and private networks, or a list of addresses
@@ -52,6 +56,16 @@ func parsePrefix(text string) (netip.Prefix, error) {
 	return p.Masked(), nil
 }
 
+// OnlyEncrypted returns the same addresses, none of them but loopback to be
+// spoken to unencrypted.
+func (a Addresses) OnlyEncrypted() Addresses {
+	a.encrypted = true
+	return a
+}
+
+// MustEncrypt tells whether OnlyEncrypted made a.
+func (a Addresses) MustEncrypt() bool { return a.encrypted }
+
 // None tells that nothing beyond the public Internet is allowed.
 func (a Addresses) None() bool { return len(a.allowed) == 0 }
 
@@ -61,6 +75,15 @@ func (a Addresses) Check(addr netip.Addr) error {
 		return nil
 	}
 	return ErrAddress
+}
+
+// Plain returns nil for an address that may be spoken to unencrypted, else
+// ErrAddress: on the way to any that is not named, somebody could read along.
+func (a Addresses) Plain(addr netip.Addr) error {
+	if a.encrypted && !addr.Unmap().IsLoopback() {
+		return ErrAddress
+	}
+	return a.Named(addr)
 }
 
 // Named returns nil for an address that is allowed beyond the public Internet,

@@ -57,6 +57,48 @@ func TestCheck(t *testing.T) {
 	}
 }
 
+// TestOnlyEncrypted: what may be connected to stays, what may be spoken to
+// unencrypted is loopback alone, and only where that is allowed.
+func TestOnlyEncrypted(t *testing.T) {
+	t.Parallel()
+	const loopback, private = "127.0.0.1 127.9.9.9 ::1 ::ffff:127.0.0.1", "10.0.0.1 192.168.1.1 fd00::1"
+	for _, c := range []struct {
+		allowed, addresses string
+		encrypted, plain   bool // whether plain will do
+	}{
+		{"true", loopback, true, true},
+		{"true", loopback, false, true},
+		{"true", private, true, false},
+		{"true", private, false, true},
+		{"", loopback, true, false},
+		{"", outside, true, false},
+		{"", outside, false, false},
+		{"0.0.0.0/0,::/0", outside, true, false},
+		{"0.0.0.0/0,::/0", outside, false, true},
+	} {
+		a, err := egress.ParseAddresses(c.allowed)
+		if err != nil {
+			t.Fatal(err)
+		}
+		judged := a
+		if c.encrypted {
+			judged = a.OnlyEncrypted()
+		}
+		if judged.MustEncrypt() != c.encrypted {
+			t.Errorf("MustEncrypt() = %v, want %v", judged.MustEncrypt(), c.encrypted)
+		}
+		for address := range strings.FieldsSeq(c.addresses) {
+			addr := netip.MustParseAddr(address)
+			if err := judged.Plain(addr); (err == nil) != c.plain || err != nil && !errors.Is(err, egress.ErrAddress) {
+				t.Errorf("allowing %q, encrypted only: %v, %s: %v", c.allowed, c.encrypted, address, err)
+			}
+			if (judged.Check(addr) == nil) != (a.Check(addr) == nil) {
+				t.Errorf("allowing %q: %s may be connected to or not, by whether it is encrypted", c.allowed, address)
+			}
+		}
+	}
+}
+
 func TestParseAddressesRefuses(t *testing.T) {
 	t.Parallel()
 	for _, text := range []string{"yes", "10.0.0.0/33", "10.0.0", "10.0.0.0/8,", "hr.example.com", "::ffff:10.0.0.0/104", "fe80::1%eth0"} {

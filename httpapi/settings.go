@@ -169,6 +169,8 @@ func (a *API) outgoing(in emailInput, stored *storage.EmailSettings) (o outgoing
 	switch err := o.server.Validate(); {
 	case errors.Is(err, mail.ErrPlainCredentials):
 		return o, problem.Parameter("security", "A password is only sent over an encrypted connection: security must be starttls or implicit.")
+	case errors.Is(err, mail.ErrUnencrypted):
+		return o, problem.Parameter("security", "Mail leaves the server's machine encrypted only here (ROLLCALL_REQUIRE_TLS): security must be starttls or implicit.")
 	case err != nil:
 		return o, problem.Parameter(faulty(o.server), "The settings cannot be used: %s.", err)
 	}
@@ -301,8 +303,8 @@ func (a *API) tryMail(ctx context.Context, o outgoing, to string) (mailTested, e
 	pool, err := mail.NewPool(o.server, mail.PoolConfig{
 		Size: 1, ConnectTimeout: testConnect, CommandTimeout: testAnswer, DataTimeout: testAnswer,
 	})
-	if err != nil {
-		return mailTested{}, fmt.Errorf("use the mail settings: %w", err)
+	if err != nil { // stored while more was allowed
+		return mailTested{}, problem.New(problem.WrongState, "The stored settings cannot be used: %s.", o.server.Validate())
 	}
 	defer pool.Close()
 	t := mailTested{OK: true, Stage: mail.StageEnd, Explanation: "The server took the mail. Look into the mailbox, its spam folder too."}

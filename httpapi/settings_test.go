@@ -13,6 +13,8 @@ import (
 	"rollcall/internal/smtptest"
 	"rollcall/jobs"
 	"rollcall/mail"
+	"rollcall/roster"
+	"rollcall/storage"
 )
 
 const (
@@ -93,6 +95,52 @@ func TestEmailSettingsKeepToTheirAddresses(t *testing.T) {
 	}](t, strict.sendJSON("POST", emailPath+"/test", members{"to": "a@example.com"}))
 	if got.OK || got.Stage != "connect" || !strings.Contains(got.Explanation, "ROLLCALL_SMTP_ALLOW_PRIVATE") || server.Connections() != before {
 		t.Errorf("%+v, %d connections", got, server.Connections()-before)
+	}
+}
+
+// TestEmailSettingsAreEncrypted: where whoever runs the server wants that, a
+// mail server on another machine is refused without TLS, named by its field, and
+// one that was stored before is not spoken to.
+func TestEmailSettingsAreEncrypted(t *testing.T) {
+	t.Parallel()
+	any, err := egress.ParseAddresses("127.0.0.0/8,::1,0.0.0.0,10.0.0.1") // 0.0.0.0 leads here, too, and is no address of loopback
+	if err != nil {
+		t.Fatal(err)
+	}
+	encrypted := any.OnlyEncrypted()
+	h := newHouse(t, func(d *httpapi.Deps) {
+		d.Sealer = sealer(t)
+		d.Mail = httpapi.MailDefaults{From: "no-reply@example.com", Brand: "SecureAI", Within: &encrypted}
+	})
+	refused := func(a answer) {
+		t.Helper()
+		h.wantProblem(a, 400, "invalid_parameter")
+		if !strings.Contains(string(a.body), `"security"`) || !strings.Contains(string(a.body), "ROLLCALL_REQUIRE_TLS") {
+			t.Errorf("the field or the reason is missing: %s", a.body)
+		}
+	}
+	plain := members{"host": "relay.example.com", "port": 25, "security": "none"}
+	refused(h.sendJSON("PUT", emailPath, plain))
+	refused(h.sendJSON("POST", testPath, members{"to": "a@example.com", "settings": plain}))
+	if s, err := h.store.EmailSettings(t.Context()); s != nil || err != nil {
+		t.Errorf("stored: %+v, %v", s, err)
+	}
+	server := smtptest.Start(t, smtptest.Config{})
+	here := members{"host": "localhost", "port": server.Port(), "security": "none"}
+	if got := as[struct{ OK bool }](t, h.sendJSON("POST", testPath, members{"to": "a@example.com", "settings": here})); !got.OK {
+		t.Error("a relay on this machine is out of reach")
+	}
+	h.want(h.sendJSON("PUT", emailPath, members{"host": "relay.example.com"}), 200) // STARTTLS
+
+	before := storage.EmailSettings{Host: "0.0.0.0", Port: server.Port(), Security: "none", From: "no-reply@example.com"}
+	if err := h.store.SetEmailSettings(t.Context(), before, storage.Entry{Actor: roster.Actor{Kind: roster.ActorSystem}}); err != nil {
+		t.Fatal(err)
+	}
+	connections := server.Connections()
+	a := h.sendJSON("POST", testPath, members{"to": "a@example.com"})
+	h.wantProblem(a, 409, "wrong_state")
+	if !strings.Contains(string(a.body), "ROLLCALL_REQUIRE_TLS") || server.Connections() != connections {
+		t.Errorf("%s, %d connections", a.body, server.Connections()-connections)
 	}
 }
 

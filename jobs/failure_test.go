@@ -272,6 +272,30 @@ func TestSettingsKeepToTheirAddresses(t *testing.T) {
 	h.settled(i.ID, roster.InvitationCounts{Sent: 1})
 }
 
+// TestStoredServerMustEncrypt: what was stored before ROLLCALL_REQUIRE_TLS is
+// not spoken to unencrypted; the invitation stays pending until that is mended.
+func TestStoredServerMustEncrypt(t *testing.T) {
+	t.Parallel()
+	h, s := newHouse(t), smtptest.Start(t, smtptest.Config{})
+	allowed, err := egress.ParseAddresses("0.0.0.0,127.0.0.1,::1") // 0.0.0.0 leads here, too, and is no address of loopback
+	if err != nil {
+		t.Fatal(err)
+	}
+	encrypted := allowed.OnlyEncrypted()
+	h.configure(storage.EmailSettings{Host: "0.0.0.0", Port: s.Port(), Security: "none"})
+	o := newOffice(h, post{within: &encrypted}).open()
+	i := h.invite(1)
+	o.round()
+	h.settled(i.ID, roster.InvitationCounts{Pending: 1})
+	if n := s.Connections(); n != 0 {
+		t.Errorf("%d connections in clear", n)
+	}
+	h.configure(storage.EmailSettings{Host: "localhost", Port: s.Port(), Security: "none"})
+	h.later(2 * time.Hour)
+	o.round()
+	h.settled(i.ID, roster.InvitationCounts{Sent: 1})
+}
+
 // wantBarred fails the test unless sending pauses without a connection.
 func (o *office) wantBarred(s *smtptest.Server) {
 	o.Helper()

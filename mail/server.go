@@ -75,14 +75,20 @@ type Server struct {
 	User     string // empty: no sign-in
 	Password string
 
-	// Within are the addresses the host may have, judged when one is dialed.
-	// Nil: any, for a host that whoever runs the program has named.
+	// Within are the addresses the host may have, judged when one is dialed, and
+	// whether it may be reached unencrypted. Nil: any, for a host that whoever
+	// runs the program has named.
 	Within *egress.Addresses
 }
 
 // ErrPlainCredentials is returned for a server that would be sent a password
 // without encryption.
 var ErrPlainCredentials = errors.New("credentials need tls=starttls or tls=implicit unless the server is on this machine")
+
+// ErrUnencrypted is returned for a server on another machine, named by somebody
+// else than whoever runs the program, that mail would cross a network to in
+// clear where that is not wanted.
+var ErrUnencrypted = errors.New("mail leaves this machine encrypted only (ROLLCALL_REQUIRE_TLS): it needs tls=starttls or tls=implicit unless the server is on this machine")
 
 // ParseURL reads smtp://user:password@host:port?tls=starttls|implicit|none.
 // User, port and tls may be left out; tls defaults to starttls, and the port
@@ -142,7 +148,8 @@ func fromURL(u *url.URL) (Server, error) {
 var errBarred = errors.New("the host's address is not one that mail may be handed to from here (see ROLLCALL_SMTP_ALLOW_PRIVATE)")
 
 // Validate reports the first fault of s. It returns [ErrPlainCredentials] when
-// a password would cross a network in clear. A host given as an address is held
+// a password would cross a network in clear, and [ErrUnencrypted] when all else
+// would where that is not wanted. A host given as an address is held
 // against Within at once; what a name means is judged when it is dialed.
 func (s Server) Validate() error {
 	switch {
@@ -161,11 +168,18 @@ func (s Server) Validate() error {
 	case strings.ContainsRune(s.User, 0) || strings.ContainsRune(s.Password, 0):
 		// RFC 4616: NUL separates the fields of a PLAIN response.
 		return errors.New("user name and password must not contain NUL")
-	case s.User != "" && s.Security == None && !isLoopback(s.Host):
+	case s.User != "" && !s.Encrypted():
 		return ErrPlainCredentials
+	case s.Within != nil && s.Within.MustEncrypt() && !s.Encrypted():
+		return ErrUnencrypted
 	}
 	return nil
 }
+
+// Encrypted tells whether nobody between here and the server can read along:
+// the connection is encrypted and the certificate verified, or it never leaves
+// this machine.
+func (s Server) Encrypted() bool { return s.Security != None || isLoopback(s.Host) }
 
 // String returns s as a URL, with the password masked.
 func (s Server) String() string {

@@ -59,3 +59,42 @@ func TestServerWithin(t *testing.T) {
 		t.Error("without bounds an address is not valid")
 	}
 }
+
+// TestServerEncrypted: where links are to be encrypted, a server on another
+// machine is valid with TLS only, with and without a sign-in, and a connection
+// to any other is never opened.
+func TestServerEncrypted(t *testing.T) {
+	t.Parallel()
+	any, err := egress.ParseAddresses("true")
+	if err != nil {
+		t.Fatal(err)
+	}
+	encrypted := any.OnlyEncrypted()
+	for _, c := range []struct {
+		host     string
+		security mail.Security
+		within   *egress.Addresses
+		want     error
+	}{
+		{"mx.example.com", mail.None, &encrypted, mail.ErrUnencrypted},
+		{"10.0.0.1", mail.None, &encrypted, mail.ErrUnencrypted},
+		{"mx.example.com", mail.STARTTLS, &encrypted, nil},
+		{"mx.example.com", mail.Implicit, &encrypted, nil},
+		{"localhost", mail.None, &encrypted, nil},
+		{"127.0.0.1", mail.None, &encrypted, nil},
+		{"mx.example.com", mail.None, &any, nil},
+		{"mx.example.com", mail.None, nil, nil}, // the environment's, which is judged at the start
+	} {
+		server := mail.Server{Host: c.host, Security: c.security, Within: c.within}
+		if err := server.Validate(); !errors.Is(err, c.want) {
+			t.Errorf("%s, %s: %v, want %v", c.host, c.security, err, c.want)
+		}
+		if _, err := mail.NewPool(server, mail.PoolConfig{}); !errors.Is(err, c.want) {
+			t.Errorf("%s, %s: a pool is made with %v, want %v", c.host, c.security, err, c.want)
+		}
+	}
+	server := mail.Server{Host: "mx.example.com", Security: mail.None, User: "u", Password: "p", Within: &encrypted}
+	if err := server.Validate(); !errors.Is(err, mail.ErrPlainCredentials) {
+		t.Errorf("a password in clear: %v", err)
+	}
+}

@@ -119,6 +119,37 @@ func TestEmailSettingsKeepToTheirAddresses(t *testing.T) {
 	}
 }
 
+// TestEmailSettingsAreEncrypted: where whoever runs the server wants that, a
+// mail server on another machine is refused without TLS, and one that was
+// stored before is not spoken to.
+func TestEmailSettingsAreEncrypted(t *testing.T) {
+	t.Parallel()
+	const said = "Here mail leaves the server's machine encrypted only (ROLLCALL_REQUIRE_TLS). Choose STARTTLS or TLS."
+	any, err := egress.ParseAddresses("127.0.0.0/8,::1,0.0.0.0,10.0.0.1") // 0.0.0.0 leads here, too, and is no address of loopback
+	if err != nil {
+		t.Fatal(err)
+	}
+	encrypted := any.OnlyEncrypted()
+	server := smtptest.Start(t, smtptest.Config{})
+	b := newHouse(t, func(d *web.Deps) { d.Mail.Within = &encrypted }).admin()
+	for host, problem := range map[string]string{"10.0.0.1": said, "relay.example.com": said} {
+		b.post("/admin/settings/email", settings(25, "host", host, "user", "", "password", "")...).want(http.StatusUnprocessableEntity).says("#problems li", problem)
+	}
+	if s, err := b.store.EmailSettings(t.Context()); s != nil || err != nil {
+		t.Errorf("something was stored: %+v (%v)", s, err)
+	}
+	b.post("/admin/settings/email", settings(25, "host", "relay.example.com", "security", "starttls")...).want(http.StatusSeeOther)
+	b.post("/admin/settings/email", settings(server.Port(), "password", smtptest.Password)...).want(http.StatusSeeOther) // on this machine
+
+	before := storage.EmailSettings{Host: "0.0.0.0", Port: server.Port(), Security: "none", From: "no-reply@example.com"}
+	if err := b.store.SetEmailSettings(t.Context(), before, storage.Entry{Actor: roster.Actor{Kind: roster.ActorSystem}}); err != nil {
+		t.Fatal(err)
+	}
+	if told := b.post("/admin/settings/email/test", "to", "a@example.com").text("#test .note"); told != "The mail for a@example.com was not sent. "+said || server.Connections() != 0 {
+		t.Errorf("the page says %q, %d connections", told, server.Connections())
+	}
+}
+
 func TestTestEmail(t *testing.T) {
 	t.Parallel()
 	refusing := func(verb, reply string) func(*smtptest.Event) {

@@ -28,6 +28,7 @@ const maxMailRate = 100_000
 // emailView is the form of the mail settings, and the trial of them.
 type emailView struct {
 	Stored   *storage.EmailSettings // nil: nobody has set any
+	Encrypt  bool                   // mail to other machines goes encrypted only
 	Fallback string                 // server of the environment, in use where nothing is stored; "" for none
 	Form     emailForm
 	Problems []string // why the last try to save did not work
@@ -59,17 +60,21 @@ func (emailView) frame() frame {
 type securityChoice struct{ Name, Label, Words string }
 
 // Securities are the ways to choose from.
-func (emailView) Securities() []securityChoice {
+func (v emailView) Securities() []securityChoice {
+	plain := "only for a server on this machine or one that needs no login"
+	if v.Encrypt {
+		plain = "only for a server on this machine"
+	}
 	return []securityChoice{
 		{mail.STARTTLS.String(), "STARTTLS", "usual, port 587"},
 		{mail.Implicit.String(), "TLS from the start", "port 465"},
-		{mail.None.String(), "None", "only for a server on this machine or one that needs no login"},
+		{mail.None.String(), "None", plain},
 	}
 }
 
 // emailSettings reads what is stored into a view.
 func (s *Site) emailSettings(ctx context.Context, admin *roster.User) (emailView, error) {
-	v := emailView{TestTo: admin.Email, Form: emailForm{Security: mail.STARTTLS.String(), Rate: "0"}}
+	v := emailView{Encrypt: s.Mail.Within != nil && s.Mail.Within.MustEncrypt(), TestTo: admin.Email, Form: emailForm{Security: mail.STARTTLS.String(), Rate: "0"}}
 	stored, err := s.Store.EmailSettings(ctx)
 	if err != nil {
 		return v, err
@@ -193,6 +198,9 @@ func serverProblem(err error) string {
 	if errors.Is(err, mail.ErrPlainCredentials) {
 		return "Without encryption anybody on the way could read the password. Choose STARTTLS or TLS, or leave the user empty."
 	}
+	if errors.Is(err, mail.ErrUnencrypted) {
+		return "Here mail leaves the server's machine encrypted only (ROLLCALL_REQUIRE_TLS). Choose STARTTLS or TLS."
+	}
 	text := err.Error()
 	return strings.ToUpper(text[:1]) + text[1:] + "."
 }
@@ -220,6 +228,8 @@ func (s *Site) testEmailSettings(c *gin.Context, admin *roster.User) error {
 		v.Test = &emailTest{To: v.TestTo, Advice: "The stored password cannot be read: the secret of this server (ROLLCALL_SECRET) has changed. Type the password again and save."}
 	case err != nil:
 		return err
+	case server.Validate() != nil: // stored while more was allowed
+		v.Test = &emailTest{To: v.TestTo, Advice: serverProblem(server.Validate())}
 	default:
 		v.Test = s.tryServer(ctx, server, from, v.TestTo)
 	}

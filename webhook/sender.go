@@ -82,9 +82,8 @@ func NewSender(cfg SenderConfig) *Sender {
 		cfg.Agent = "Rollcall-Webhooks"
 	}
 	return &Sender{cfg: cfg, transport: &http.Transport{
-		Proxy: nil, // a proxy would dial in our place, unchecked
-		// On the way to any other address plain HTTP could be read.
-		DialContext:            egress.Dialer(cfg.Allowed.Named, cfg.Resolver),
+		Proxy:                  nil, // a proxy would dial in our place, unchecked
+		DialContext:            egress.Dialer(cfg.Allowed.Plain, cfg.Resolver),
 		DialTLSContext:         dialTLS(cfg),
 		DisableKeepAlives:      true, // every delivery is judged anew
 		DisableCompression:     true,

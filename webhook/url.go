@@ -35,7 +35,7 @@ func CheckURL(text string, allowed egress.Addresses) error {
 	}
 	check := allowed.Check
 	if u.Scheme == "http" {
-		check = allowed.Named
+		check = allowed.Plain
 	}
 	if check(addr) != nil {
 		return errors.New("its address is not one of the public Internet")

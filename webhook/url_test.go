@@ -49,3 +49,21 @@ func TestCheckURL(t *testing.T) {
 		t.Error("a URL of any length will do")
 	}
 }
+
+// TestCheckURLEncrypted: where links are to be encrypted, http is left for this
+// machine.
+func TestCheckURLEncrypted(t *testing.T) {
+	t.Parallel()
+	allowed, err := egress.ParseAddresses("true")
+	if err != nil {
+		t.Fatal(err)
+	}
+	for url, ok := range map[string]bool{
+		"https://10.9.8.7": true, "https://hr.internal": true, "http://127.0.0.1:9000": true, "http://[::1]": true,
+		"http://10.9.8.7": false, "http://[fd12::1]": false,
+	} {
+		if err := webhook.CheckURL(url, allowed.OnlyEncrypted()); (err == nil) != ok {
+			t.Errorf("%s: %v", url, err)
+		}
+	}
+}

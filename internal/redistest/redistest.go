@@ -9,7 +9,9 @@
 package redistest
 
 import (
+	"bytes"
 	"context"
+	"crypto/tls"
 	"errors"
 	"net"
 	"net/url"
@@ -51,22 +53,59 @@ type Server struct {
 	t       testing.TB
 	program string
 	port    string
+	guard   *Guard         // nil: whoever comes is let in, unencrypted
 	process *child.Process // nil: stopped
+}
+
+// Guard is what a server wants of who comes: TLS, and a password.
+type Guard struct {
+	Certificate, Key string // PEM files of the server
+	Password         string
+}
+
+// StartGuarded is Start with a guard. A redis-server that was built without TLS
+// is as good as none.
+func StartGuarded(t testing.TB, guard Guard) *Server {
+	t.Helper()
+	program := find(t)
+	// One that listens nowhere ends at once, after it has read its options.
+	out, _ := exec.Command(program, "--port", "0", "--tls-port", "0").CombinedOutput()
+	if bytes.Contains(out, []byte("Bad directive")) {
+		missing(t, errors.New("redis-server was built without TLS"))
+	}
+	return begin(&Server{t: t, program: program, guard: &guard})
 }
 
 // Start starts a redis-server that ends with t. Unlike [URL] it never uses the
 // server of the environment, which is not ours to stop.
 func Start(t testing.TB) *Server {
 	t.Helper()
+	return begin(&Server{t: t, program: find(t)})
+}
+
+func find(t testing.TB) string {
+	t.Helper()
 	program, err := exec.LookPath("redis-server")
 	if err != nil {
-		if os.Getenv(requireVariable) == "1" {
-			t.Fatalf("redistest: %v, and %s is not set", err, URLVariable)
-		}
-		t.Skipf("redistest: %v, and %s is not set", err, URLVariable)
+		missing(t, err)
 	}
-	s := &Server{t: t, program: program}
+	return program
+}
+
+// missing ends a test that has no Redis.
+func missing(t testing.TB, err error) {
+	t.Helper()
+	if os.Getenv(requireVariable) == "1" {
+		t.Fatalf("redistest: %v, and %s is not set", err, URLVariable)
+	}
+	t.Skipf("redistest: %v, and %s is not set", err, URLVariable)
+}
+
+func begin(s *Server) *Server {
+	t := s.t
+	t.Helper()
 	t.Cleanup(s.Stop)
+	var err error
 	// A free port may be taken by somebody else before redis-server binds it.
 	for range 5 {
 		s.port = freePort(t)
@@ -78,8 +117,17 @@ func Start(t testing.TB) *Server {
 	return nil
 }
 
-// URL returns the server's REDIS_URL.
-func (s *Server) URL() string { return "redis://" + net.JoinHostPort("127.0.0.1", s.port) + "/0" }
+// URL returns the server's REDIS_URL; of a guarded one without the password.
+func (s *Server) URL() string {
+	scheme := "redis://"
+	if s.guard != nil {
+		scheme = "rediss://"
+	}
+	return scheme + net.JoinHostPort("127.0.0.1", s.port) + "/0"
+}
+
+// Port is the port it listens on.
+func (s *Server) Port() string { return s.port }
 
 // Stop kills the server; its data is lost. It does nothing to a stopped one.
 func (s *Server) Stop() {
@@ -100,20 +148,26 @@ func (s *Server) Restart() {
 
 // start returns when the server answers.
 func (s *Server) start() error {
-	p, err := child.Start(child.Command{Path: s.program, Args: []string{
-		"--bind", "127.0.0.1", "--port", s.port, "--save", "", "--appendonly", "no", "--daemonize", "no",
-	}})
+	args := []string{"--bind", "127.0.0.1", "--port", s.port, "--save", "", "--appendonly", "no", "--daemonize", "no"}
+	options := &redis.Options{
+		Addr:          net.JoinHostPort("127.0.0.1", s.port),
+		MaxRetries:    -1, // we ask again sooner
+		DialerRetries: 1,
+	}
+	if s.guard != nil {
+		args = append(args, "--port", "0", "--tls-port", s.port, "--tls-auth-clients", "no",
+			"--tls-cert-file", s.guard.Certificate, "--tls-key-file", s.guard.Key, "--requirepass", s.guard.Password)
+		options.Password = s.guard.Password
+		options.TLSConfig = &tls.Config{InsecureSkipVerify: true} // whose name its certificate has is the test's business
+	}
+	p, err := child.Start(child.Command{Path: s.program, Args: args})
 	if err != nil {
 		return err
 	}
 	s.process = p
 	ctx, cancel := context.WithTimeout(context.Background(), startTimeout)
 	defer cancel()
-	client := redis.NewClient(&redis.Options{
-		Addr:          net.JoinHostPort("127.0.0.1", s.port),
-		MaxRetries:    -1, // we ask again sooner
-		DialerRetries: 1,
-	})
+	client := redis.NewClient(options)
 	defer client.Close()
 	again := time.NewTicker(5 * time.Millisecond)
 	defer again.Stop()

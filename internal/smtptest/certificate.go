@@ -8,11 +8,12 @@ import (
 	"crypto/x509"
 	"crypto/x509/pkix"
 	"math/big"
+	"net"
 	"testing"
 	"time"
 )
 
-// Certificate makes a self-signed certificate for host. The first configuration
+// Certificate makes a self-signed certificate for host, a name or an address. The first configuration
 // is the server's; the second is a client's that trusts it.
 func Certificate(tb testing.TB, host string) (server, client *tls.Config) {
 	tb.Helper()
@@ -29,6 +30,9 @@ func Certificate(tb testing.TB, host string) (server, client *tls.Config) {
 		IsCA:                  true,
 		BasicConstraintsValid: true,
 		KeyUsage:              x509.KeyUsageDigitalSignature | x509.KeyUsageCertSign,
+	}
+	if ip := net.ParseIP(host); ip != nil {
+		template.DNSNames, template.IPAddresses = nil, []net.IP{ip}
 	}
 	der, err := x509.CreateCertificate(rand.Reader, template, template, key.Public(), key)
 	if err != nil {
