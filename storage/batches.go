@@ -143,7 +143,7 @@ func applyBatch(ctx context.Context, tx *sqlx.Tx, c *Claim, b Batch) (a Applied,
 			return a, err
 		}
 		if c.Import.Options.OnDuplicate == roster.UpdateDuplicates {
-			if a.rolesKept, err = updateUsers(ctx, tx, c.Import.CreatedBy, mayMake, taken, b.SetDepartment); err != nil {
+			if a.rolesKept, err = updateUsers(ctx, tx, c.Import.ID, c.Import.CreatedBy, mayMake, taken, b.SetDepartment); err != nil {
 				return a, err
 			}
 			a.Updated = int64(len(taken))

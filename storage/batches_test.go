@@ -4,6 +4,7 @@ import (
 	"errors"
 	"fmt"
 	"slices"
+	"strings"
 	"sync"
 	"testing"
 
@@ -153,6 +154,70 @@ func TestUpdate(t *testing.T) {
 	}
 	if drift := one[int](h, `SELECT count(*) FROM invitations WHERE status = 'pending'`); drift != 4 {
 		t.Errorf("%d invitations", drift)
+	}
+}
+
+// TestUpdateIsAudited: each user an import changes has an entry of who, what,
+// before and after, by whichever name the import's starter has by then; what
+// stays as it is has none, nor has one that is new. An erasure takes the names
+// out.
+func TestUpdateIsAudited(t *testing.T) {
+	t.Parallel()
+	h := newHouse(t)
+	_, people := h.imported(roster.Options{}, "ada", "bea", "cleo")
+	ada := people[0].ID
+	h.audited("user.change", uuid.Nil, 0)
+	starter := roster.Actor{Kind: roster.ActorUser, ID: h.active("ann", roster.RoleAdmin), Label: "ann@example.com"}
+	rename := func(n *storage.Newcomer) { n.Name, n.Department = "Ada \"Countess\"", "Maths" }
+	_, i := h.update(starter, true, newcomer(2, "ada", rename), newcomer(3, "bea", role(roster.RoleAdmin)), newcomer(4, "cleo"), newcomer(5, "dora"))
+	h.audited("user.change", uuid.Nil, 2)
+	h.audited("user.change", people[2].ID, 0)
+	const told = `SELECT (detail - 'import')::text FROM audit_log WHERE action = 'user.change' AND target_id = $1`
+	for id, want := range map[uuid.UUID]string{
+		ada:          `{"after": {"name": "Ada \"Countess\"", "role": "user", "status": "invited", "department": "Maths"}, "before": {"name": "ada", "role": "user", "status": "invited", "department": ""}}`,
+		people[1].ID: `{"after": {"role": "admin", "status": "invited"}, "before": {"role": "user", "status": "invited"}}`,
+	} {
+		if got := one[string](h, told, id); got != want {
+			t.Errorf("the log tells %s, want %s", got, want)
+		}
+	}
+	who := func() string {
+		return one[string](h, `SELECT actor_kind || ' ' || actor || ' ' || actor_id || ' ' || (detail->>'import') FROM audit_log WHERE action = 'user.change' AND target_id = $1`, ada)
+	}
+	if want := "user ann@example.com " + starter.ID.String() + " " + i.ID.String(); who() != want {
+		t.Errorf("the log says %q did it, want %q", who(), want)
+	}
+	p, err := h.Person(h.ctx, ada)
+	h.must(err)
+	h.must(h.EraseUser(h.ctx, p, strings.Repeat("0", 32), by))
+	if got := one[string](h, told, ada); got != `{"after": {"role": "user", "status": "invited"}, "before": {"role": "user", "status": "invited"}}` {
+		t.Errorf("after the erasure the log tells %s", got)
+	}
+}
+
+// TestUpdateNamesNobodyErased: whoever started an import may be erased while a
+// worker has it in hand; the entries then have the name that is left.
+func TestUpdateNamesNobodyErased(t *testing.T) {
+	t.Parallel()
+	h := newHouse(t)
+	h.imported(roster.Options{}, "ada")
+	h.active("boss", roster.RoleAdmin)
+	ann := h.active("ann", roster.RoleAdmin)
+	u := upload(nil, "", roster.Options{OnDuplicate: roster.UpdateDuplicates})
+	u.By.Actor = roster.Actor{Kind: roster.ActorUser, ID: ann, Label: "ann@example.com"}
+	r, err := h.ReceiveImport(h.ctx, u)
+	h.must(err)
+	c := h.claim(r.Import.ID)
+	h.must(h.SaveChecked(h.ctx, c, storage.Checked{To: at(3), Rows: 1, Valid: 1, Last: true}))
+	p, err := h.Person(h.ctx, ann)
+	h.must(err)
+	mark := strings.Repeat("0", 32)
+	h.must(h.EraseUser(h.ctx, p, mark, by))
+	rename := func(n *storage.Newcomer) { n.Name = "Ada" }
+	_, err = h.ApplyBatch(h.ctx, c, storage.Batch{To: at(3), Rows: 1, Newcomers: []storage.Newcomer{newcomer(2, "ada", rename)}, Last: true})
+	h.must(err)
+	if actor := one[string](h, `SELECT actor FROM audit_log WHERE action = 'user.change'`); actor != "erased:"+mark {
+		t.Errorf("the log says that %s did it", actor)
 	}
 }
 

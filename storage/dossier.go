@@ -103,7 +103,8 @@ func (s *Store) Dossier(ctx context.Context, p Person, by Entry) (d Dossier, err
 		                  CASE WHEN target = 'user' AND target_id <> $1
 		                       THEN detail #- '{before,name}' #- '{after,name}' #- '{before,department}' #- '{after,department}' ELSE detail END AS detail
 		             FROM audit_log
-		           WHERE actor_kind = 'user' AND actor_id = $1 ORDER BY id DESC LIMIT $2`, []any{p.UserID, dossierLines}},
+		           WHERE actor_kind = 'user' AND actor_id = $1 AND (target_id = $1 OR NOT detail ? 'import') -- the rows of imports would crowd out all else
+		           ORDER BY id DESC LIMIT $2`, []any{p.UserID, dossierLines}},
 		{&d.Underwent, `SELECT at, action, target, target_id, detail, '' AS address FROM audit_log
 		                 WHERE target_id = $1 AND NOT (actor_kind = 'user' AND actor_id = $1) ORDER BY id DESC LIMIT $2`, []any{p.UserID, dossierLines}},
 		{&d.Imports, `SELECT id, filename, created_at FROM imports WHERE actor_kind = 'user' AND actor_id = $1 ORDER BY id DESC LIMIT $2`, []any{p.UserID, dossierLines}},

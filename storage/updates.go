@@ -23,7 +23,7 @@ type existing struct {
 // returns how many roles it kept although the file gave another: the caller's
 // own, the last active administrator's, and all of them once the caller may not
 // make administrators.
-func updateUsers(ctx context.Context, tx *sqlx.Tx, by roster.Actor, mayMake bool, rows []Newcomer, setDepartment bool) (kept int64, err error) {
+func updateUsers(ctx context.Context, tx *sqlx.Tx, importID uuid.UUID, by roster.Actor, mayMake bool, rows []Newcomer, setDepartment bool) (kept int64, err error) {
 	keys := texts(rows, func(p *Newcomer) string { return p.EmailKey })
 	var there []existing
 	if err := tx.SelectContext(ctx, &there, `
@@ -41,7 +41,7 @@ func updateUsers(ctx context.Context, tx *sqlx.Tx, by roster.Actor, mayMake bool
 	if err != nil {
 		return 0, err
 	}
-	return kept, writeUpdates(ctx, tx, rows, byKey, roles, setDepartment)
+	return kept, writeUpdates(ctx, tx, importID, rows, byKey, roles, setDepartment)
 }
 
 // newRoles decides the role of every row, in the order of the file.
@@ -91,15 +91,32 @@ func lockActiveAdmins(ctx context.Context, tx *sqlx.Tx) (int, error) {
 	return len(ids), err
 }
 
-func writeUpdates(ctx context.Context, tx *sqlx.Tx, rows []Newcomer, byKey map[string]existing, roles map[string]roster.Role, setDepartment bool) error {
+// writeUpdates writes what differs, and for each user that is changed an entry of
+// the audit log, all in one statement: as toldChange tells a change, and by which
+// import. Who that was is read from the import, which is locked: a person erased
+// since the claim has another name there. The id that a row brought for a new
+// user, and that nobody got, is the entry's.
+func writeUpdates(ctx context.Context, tx *sqlx.Tx, importID uuid.UUID, rows []Newcomer, byKey map[string]existing, roles map[string]roster.Role, setDepartment bool) error {
 	_, err := tx.ExecContext(ctx, `
 		WITH wanted AS (
-			SELECT w.id, w.name, w.role, CASE WHEN $5 THEN w.department ELSE u.department END AS department, u.role AS old_role
-			  FROM unnest($1::uuid[], $2::text[], $3::text[], $4::text[]) AS w (id, name, role, department)
+			SELECT w.id, w.entry, w.name, w.role, CASE WHEN $5 THEN w.department ELSE u.department END AS department,
+			       u.name AS old_name, u.role AS old_role, u.department AS old_department, u.status
+			  FROM unnest($1::uuid[], $2::text[], $3::text[], $4::text[], $7::uuid[]) AS w (id, name, role, department, entry)
 			  JOIN users u ON u.id = w.id
 			 WHERE (u.name, u.role) IS DISTINCT FROM (w.name, w.role) OR ($5 AND u.department <> w.department)
 		), signed_out AS (
 			DELETE FROM sessions s USING wanted w WHERE s.user_id = w.id AND w.role <> w.old_role
+		), told AS (
+			INSERT INTO audit_log (id, actor_kind, actor_id, actor, action, target, target_id, detail)
+			SELECT w.entry, i.actor_kind, i.actor_id, i.actor, 'user.change', 'user', w.id, jsonb_build_object(
+			       'import', i.id,
+			       'before', jsonb_build_object('role', w.old_role, 'status', w.status)
+			              || CASE WHEN w.old_name <> w.name THEN jsonb_build_object('name', w.old_name) ELSE '{}' END
+			              || CASE WHEN w.old_department <> w.department THEN jsonb_build_object('department', w.old_department) ELSE '{}' END,
+			       'after', jsonb_build_object('role', w.role, 'status', w.status)
+			              || CASE WHEN w.old_name <> w.name THEN jsonb_build_object('name', w.name) ELSE '{}' END
+			              || CASE WHEN w.old_department <> w.department THEN jsonb_build_object('department', w.department) ELSE '{}' END)
+			  FROM wanted w, imports i WHERE i.id = $6
 		)
 		UPDATE users u
 		   SET name = w.name, role = w.role, department = w.department, edits = u.edits + 1, updated_at = now()
@@ -108,6 +125,6 @@ func writeUpdates(ctx context.Context, tx *sqlx.Tx, rows []Newcomer, byKey map[s
 		texts(rows, func(p *Newcomer) string { return p.Name }),
 		texts(rows, func(p *Newcomer) string { return string(roles[p.EmailKey]) }),
 		texts(rows, func(p *Newcomer) string { return p.Department }),
-		setDepartment)
+		setDepartment, importID, uuids(rows, newcomerID))
 	return err
 }

@@ -128,7 +128,11 @@ func detailWords(raw []byte) string {
 	before, wasChanged := detail["before"].(map[string]any)
 	after, isChanged := detail["after"].(map[string]any)
 	if wasChanged && isChanged {
-		return changeWords(before, after)
+		words := changeWords(before, after)
+		if by, ok := detail["import"].(string); ok {
+			words += ", by import " + by
+		}
+		return words
 	}
 	var words []string
 	for _, name := range slices.Sorted(maps.Keys(detail)) {
