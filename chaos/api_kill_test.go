@@ -65,7 +65,7 @@ func TestAPIKilled(t *testing.T) {
 	}
 	h.startAPI()
 	h.startWorker()
-	got := h.outcome(p.ids, 4*time.Minute)
+	got := h.outcome(l, p.ids)
 	h.same(l, got, calm)
 	h.noneDoubled(p)
 	d := h.delivered(l, 0)

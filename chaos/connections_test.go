@@ -55,8 +55,8 @@ func TestConnectionsExhausted(t *testing.T) {
 	back := time.Now()
 	posting.Wait()
 	h.rowsIn(p.ids, 2*time.Minute)
-	h.lapse()
-	got := h.outcome(p.ids, 4*time.Minute)
+	h.lapse(l)
+	got := h.outcome(l, p.ids)
 	h.same(l, got, calm)
 	h.noneDoubled(p)
 	if p.refused.Load() == 0 {

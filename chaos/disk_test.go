@@ -41,8 +41,8 @@ func TestDiskFull(t *testing.T) {
 	posted := time.Since(back)
 	ids = append(ids, p.ids...)
 	h.rowsIn(ids, 2*time.Minute)
-	h.lapse()
-	got := h.outcome(ids, 4*time.Minute)
+	h.lapse(l)
+	got := h.outcome(l, ids)
 	h.same(l, got, calm)
 	d := h.delivered(l, 0)
 	if worker.ProcessState != nil {

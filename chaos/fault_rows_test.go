@@ -45,7 +45,7 @@ func TestRowsAtFault(t *testing.T) {
 	began := time.Now()
 	deaths := h.supervise(dir, id, otherID)
 	took := time.Since(began)
-	h.lapse()
+	h.lapse(l)
 	i := h.until(id, time.Minute, mailed)
 	var at []int64
 	for row, reason := range h.refusals(id) {

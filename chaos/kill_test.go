@@ -44,8 +44,8 @@ func TestKill(t *testing.T) {
 		workers[victim] = h.startWorker()
 	}
 	in := h.rowsIn(ids, 3*time.Minute).Sub(began)
-	h.lapse()
-	got := h.outcome(ids, 4*time.Minute)
+	h.lapse(l)
+	got := h.outcome(l, ids)
 	h.same(l, got, calm)
 	d := h.delivered(l, kills*mailConcurrency)
 	if whileRows == 0 {
@@ -81,10 +81,10 @@ func (h *house) rowsIn(ids []string, within time.Duration) time.Time {
 // lapse has the time pass, five minutes, for which mails are held back by claims
 // whose worker is dead, or never heard that it has them. It does so only once
 // nothing but those is left, so no claim of a worker at its work is cut short.
-func (h *house) lapse() {
+func (h *house) lapse(l load) {
 	h.Helper()
 	left := -1
-	h.eventually(5*time.Minute, "mail stands still", func() bool {
+	h.eventually(l.patience(), "mail stands still", func() bool {
 		before := left
 		time.Sleep(1500 * time.Millisecond)
 		left = one[int](h, `SELECT count(*) FROM invitations WHERE status = 'pending' AND (claimed_until IS NULL OR claimed_until <= now())`)

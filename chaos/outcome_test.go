@@ -44,6 +44,12 @@ func newLoad(name string, n, rows int) (l load) {
 	return l
 }
 
+// patience is how long the mail of a load may take: ten milliseconds each, which
+// is three times what one worker needs on two cores, and some minutes to begin.
+func (l load) patience() time.Duration {
+	return 4*time.Minute + time.Duration(len(l.mailed))*10*time.Millisecond
+}
+
 // after puts a file in front of which nobody is invited: rows to be busy with.
 func (l load) after(first load) load {
 	return load{
@@ -80,9 +86,9 @@ func (l load) uploadOne(h *house, k int, options ...string) string {
 }
 
 // outcome waits for imports to end and their invitations to be out.
-func (h *house) outcome(ids []string, within time.Duration) (o outcome) {
+func (h *house) outcome(l load, ids []string) (o outcome) {
 	h.Helper()
-	deadline := time.Now().Add(within)
+	deadline := time.Now().Add(l.patience())
 	for _, id := range ids {
 		i := h.until(id, time.Until(deadline), mailed)
 		total := int64(-1)
@@ -163,7 +169,7 @@ func undisturbed(h *house, l load, options ...string) outcome {
 	h.Helper()
 	calm := newHouse(h.T, site{})
 	api, worker := calm.startAPI(), calm.startWorker()
-	o := calm.outcome(l.upload(calm, options...), 5*time.Minute)
+	o := calm.outcome(l, l.upload(calm, options...))
 	worker.stop()
 	api.stop()
 	if !slices.Equal(calm.people(), l.people) {

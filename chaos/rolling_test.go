@@ -129,7 +129,7 @@ func roll(t *testing.T, from, to string, seen func(outcome) outcome) {
 		}
 	}
 	posting.Wait()
-	got := h.outcome(append([]string{first}, ids...), 3*time.Minute)
+	got := h.outcome(l, append([]string{first}, ids...))
 	h.same(l, seen(got), seen(calm))
 	d := h.delivered(l, 0)
 	for _, p := range h.programs {

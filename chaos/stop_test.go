@@ -16,6 +16,7 @@ func TestStop(t *testing.T) {
 	rows := sized(40_000, 200_000)
 	h := newHouse(t, site{})
 	l := newLoad("stop", 1, rows)
+	l.mailed = nil
 	options := []string{"send_invitations", "false"}
 	h.startAPI()
 	sleeper := h.startWorker()
@@ -51,7 +52,7 @@ func TestStop(t *testing.T) {
 	if taken < 8*time.Second {
 		t.Errorf("taken over after %s, while the lease was good", taken)
 	}
-	got := h.outcome([]string{id}, 4*time.Minute)
+	got := h.outcome(l, []string{id})
 	h.same(l, got, undisturbed(h, l, options...))
 	h.figures("rows", rows, "processed when stopped", at.Processed, "taken over after", taken, "let go after", let,
 		"in the words of", regexp.MustCompile(`claim lost|task failed`).FindString(sleeper.output()), "late writes", 0)
