@@ -39,9 +39,9 @@ func TestAPIKilled(t *testing.T) {
 				return proxytest.Pass
 			}
 			if moment.verdict == proxytest.CutBefore {
-				api.kill()
+				api.Kill()
 			} else {
-				go func() { <-h.line.Held(); api.kill() }()
+				go func() { <-h.line.Held(); api.Kill() }()
 			}
 			return moment.verdict
 		})
@@ -61,7 +61,7 @@ func TestAPIKilled(t *testing.T) {
 			p.ids[k] = p.once(k)
 			return p.ids[k] != ""
 		})
-		next.kill()
+		next.Kill()
 	}
 	h.startAPI()
 	h.startWorker()

@@ -19,12 +19,13 @@ package chaos_test
 import (
 	"context"
 	"flag"
-	"fmt"
 	"os"
-	"os/exec"
 	"testing"
 
 	"github.com/redis/go-redis/v9"
+	"go.uber.org/goleak"
+
+	"rollcall/internal/programtest"
 )
 
 // full says that every experiment has the size that is promised; else it is cut
@@ -42,42 +43,27 @@ func sized(short, long int) int {
 // binaries is where the programs are built.
 var binaries string
 
-func TestMain(m *testing.M) { os.Exit(run(m)) }
+func TestMain(m *testing.M) {
+	goleak.VerifyTestMain(programtest.Around(experiments{m}, &binaries))
+}
 
-func run(m *testing.M) int {
+// experiments begin and end with nothing left behind.
+type experiments struct{ *testing.M }
+
+func (e experiments) Run() int {
 	if !full {
 		// They mostly wait: for leases to run out, for servers to come back.
 		flag.Set("test.parallel", "4")
 	}
-	removeStale()
-	dir, err := os.MkdirTemp("", "rollcall-chaos.")
-	if err != nil {
-		fmt.Fprintln(os.Stderr, err)
-		return 1
-	}
-	defer os.RemoveAll(dir)
-	binaries = dir
 	redis.SetLogger(quiet{}) // it would tell of every server that is not up yet
-	if err := build(dir); err != nil {
-		fmt.Fprintln(os.Stderr, "build the programs:", err)
-		return 1
-	}
+	removeStale()
 	defer os.RemoveAll(clusterDir("template"))
-	return m.Run()
+	return e.M.Run()
 }
 
 type quiet struct{}
 
 func (quiet) Printf(context.Context, string, ...any) {}
-
-// build makes the programs as they are shipped, or with more arguments to go
-// build, in dir.
-func build(dir string, more ...string) error {
-	args := append([]string{"build", "-o", dir + "/"}, more...)
-	command := exec.Command("go", append(args, "rollcall/cmd/api", "rollcall/cmd/worker", "rollcall/cmd/rollcall")...)
-	command.Stderr = os.Stderr
-	return command.Run()
-}
 
 // parallel has an experiment of the short size run beside others. In full size
 // each has the machine to itself.

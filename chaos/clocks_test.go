@@ -10,6 +10,8 @@ import (
 	"strings"
 	"testing"
 	"time"
+
+	"rollcall/internal/programtest"
 )
 
 // buildSkewed builds the programs as they are with a standard library whose
@@ -59,7 +61,7 @@ var skew = func() int64 {
 	if err := os.WriteFile(dir+"/overlay.json", overlay, 0o600); err != nil {
 		t.Fatal(err)
 	}
-	if err := build(dir, "-overlay", dir+"/overlay.json"); err != nil {
+	if err := programtest.Build(dir, "-overlay", dir+"/overlay.json"); err != nil {
 		t.Fatal(err)
 	}
 	return dir
@@ -80,7 +82,7 @@ func TestClocks(t *testing.T) {
 	h.post.keep(watched)
 
 	clocks := []string{"-10m", "0s", "10m"}
-	var workers []*program
+	var workers []*programtest.Program
 	urls := map[string]string{}
 	for _, clock := range clocks {
 		workers = append(workers, h.startFrom(skewed, "worker", "ROLLCALL_CLOCK_SKEW="+clock))
@@ -94,8 +96,8 @@ func TestClocks(t *testing.T) {
 	h.same(l, got, calm)
 	d := h.delivered(l, 0)
 	for k, w := range workers {
-		if strings.Contains(w.output(), "claim lost") {
-			t.Errorf("the worker whose clock is off by %s lost a claim:\n%s", clocks[k], w.output())
+		if strings.Contains(w.Output(), "claim lost") {
+			t.Errorf("the worker whose clock is off by %s lost a claim:\n%s", clocks[k], w.Output())
 		}
 	}
 	// Each invitation is good for its time from when it was taken for sending, by
@@ -127,11 +129,11 @@ func TestClocks(t *testing.T) {
 
 // wrongClocks fails the test unless the clocks of the workers are what they are
 // to be: their logs tell the time.
-func (h *house) wrongClocks(workers []*program) {
+func (h *house) wrongClocks(workers []*programtest.Program) {
 	h.Helper()
 	for k, w := range workers {
 		var line struct{ Time time.Time }
-		first, _, _ := strings.Cut(w.output(), "\n")
+		first, _, _ := strings.Cut(w.Output(), "\n")
 		if err := json.Unmarshal([]byte(first), &line); err != nil {
 			h.Fatal(err)
 		}

@@ -123,18 +123,18 @@ func TestDrain(t *testing.T) {
 		after := d.arrange(h)
 		stopped := make(chan time.Duration, 1)
 		go func() {
-			code, took := api.stop()
+			code, took := api.Stop()
 			if code != 0 && !d.cut {
 				t.Errorf("%s: the API ended with %d", d.name, code)
 			}
 			stopped <- took
 		}()
-		code, took := worker.stop()
+		code, took := worker.Stop()
 		apiTook := <-stopped
 		if code != 0 && !d.cut {
-			t.Errorf("%s: the worker ended with %d\n%s", d.name, code, worker.output())
+			t.Errorf("%s: the worker ended with %d\n%s", d.name, code, worker.Output())
 		}
-		if log := worker.output(); strings.Contains(log, `"level":"ERROR"`) && !d.cut && !d.away {
+		if log := worker.Output(); strings.Contains(log, `"level":"ERROR"`) && !d.cut && !d.away {
 			t.Errorf("%s: the worker met an error:\n%s", d.name, log)
 		}
 		if left := h.claims(); left != "" && !d.cut {

@@ -6,18 +6,21 @@ import (
 	"encoding/json"
 	"fmt"
 	"maps"
+	"path/filepath"
 	"slices"
 	"strings"
 	"sync"
 	"testing"
 	"time"
+
+	"rollcall/internal/programtest"
 )
 
 // withFaults are the programs with rows that do harm planted in them, built when
 // first asked for. See jobs/planted_faults.go.
 var withFaults = sync.OnceValues(func() (string, error) {
 	dir := binaries + "/faults"
-	return dir, build(dir, "-tags", "faults")
+	return dir, programtest.Build(dir, "-tags", "faults")
 })
 
 // TestRowsAtFault: a row makes the code panic, others kill the process, in
@@ -88,12 +91,12 @@ func TestRowsAtFault(t *testing.T) {
 func (h *house) supervise(dir string, ids ...string) (deaths int) {
 	h.Helper()
 	for deadline := time.Now().Add(4 * time.Minute); ; deaths++ {
-		worker := h.start(dir, "worker")
+		worker := programtest.Start(h.T, filepath.Join(dir, "worker"), h.env)
 		for {
 			select {
-			case <-worker.done:
+			case <-worker.Done():
 				if code := worker.ProcessState.ExitCode(); code != 3 {
-					h.Fatalf("the worker ended with %d\n%s", code, worker.output())
+					h.Fatalf("the worker ended with %d\n%s", code, worker.Output())
 				}
 			case <-time.After(100 * time.Millisecond):
 				if one[int](h, `SELECT count(*) FROM imports WHERE finished_at IS NULL`) == 0 {
@@ -101,7 +104,7 @@ func (h *house) supervise(dir string, ids ...string) (deaths int) {
 				}
 				h.exec(`UPDATE imports SET rung_at = rung_at - interval '1 minute' WHERE finished_at IS NULL AND lease_until < clock_timestamp()`)
 				if time.Now().After(deadline) {
-					h.Fatalf("the imports did not end: %s %s", h.read(ids[0]).Status, worker.output())
+					h.Fatalf("the imports did not end: %s %s", h.read(ids[0]).Status, worker.Output())
 				}
 				continue
 			}

@@ -5,8 +5,6 @@ package chaos_test
 import (
 	"database/sql"
 	"fmt"
-	"os"
-	"os/exec"
 	"path/filepath"
 	"strings"
 	"testing"
@@ -14,12 +12,11 @@ import (
 
 	_ "github.com/lib/pq"
 
+	"rollcall/internal/programtest"
 	"rollcall/internal/proxytest"
 	"rollcall/internal/redistest"
 	"rollcall/internal/smtptest"
 )
-
-const token = "an-admin-token-of-more-than-32-characters"
 
 // site is what an experiment wants of its house. The zero value is an ordinary
 // installation.
@@ -38,30 +35,19 @@ type house struct {
 	redis    *redistest.Server
 	post     *postbox
 	db       *sql.DB // past the line
-	dir      string
 	env      []string
 	url      string // of the API started last
-	programs []*program
+	programs []*programtest.Program
 }
 
 // newHouse starts the servers and migrates the database with the program itself.
 func newHouse(t *testing.T, s site) *house {
 	t.Helper()
-	h := &house{T: t, postgres: startPostgres(t, s.Settings), redis: redistest.Start(t), dir: t.TempDir()}
+	h := &house{T: t, postgres: startPostgres(t, s.Settings), redis: redistest.Start(t)}
 	h.post = openPostbox(t, s.SMTP)
 	var database string
 	h.line, database = proxytest.Postgres(t, h.postgres.running.URL())
-	h.env = append([]string{
-		"PATH=" + os.Getenv("PATH"),
-		"DATABASE_URL=" + database,
-		"REDIS_URL=" + h.redis.URL(),
-		"SMTP_URL=" + h.post.url(),
-		"ROLLCALL_SECRET=0123456789abcdef0123456789abcdef",
-		"ADMIN_API_TOKEN=" + token,
-		"ROLLCALL_LISTEN=127.0.0.1:0",
-		"ROLLCALL_METRICS_LISTEN=",
-		"ROLLCALL_LOG=json",
-	}, s.Env...)
+	h.env = programtest.Env(database, h.redis.URL(), h.post.url(), s.Env...)
 	h.connect()
 	if s.Migrate == "" {
 		s.Migrate = binaries
@@ -85,13 +71,11 @@ func (h *house) connect() {
 // rollcall runs the command line and returns what it printed.
 func (h *house) rollcall(dir string, args ...string) string {
 	h.Helper()
-	cmd := exec.Command(filepath.Join(dir, "rollcall"), args...)
-	cmd.Env, cmd.Dir = h.env, h.dir
-	out, err := cmd.CombinedOutput()
-	if err != nil {
-		h.Fatalf("rollcall %s: %v\n%s", strings.Join(args, " "), err, out)
+	out, code := programtest.Run(h.T, filepath.Join(dir, "rollcall"), h.env, args...)
+	if code != 0 {
+		h.Fatalf("rollcall %s: exit code %d\n%s", strings.Join(args, " "), code, out)
 	}
-	return string(out)
+	return out
 }
 
 // one reads a single value from the database, past the line.

@@ -7,6 +7,8 @@ import (
 	"math/rand/v2"
 	"testing"
 	"time"
+
+	"rollcall/internal/programtest"
 )
 
 // mailConcurrency is ROLLCALL_MAIL_CONCURRENCY's default: so many mails may be
@@ -23,7 +25,7 @@ func TestKill(t *testing.T) {
 	calm := undisturbed(h, l)
 
 	h.startAPI()
-	workers := make([]*program, 3)
+	workers := make([]*programtest.Program, 3)
 	for i := range workers {
 		workers[i] = h.startWorker()
 	}
@@ -40,7 +42,7 @@ func TestKill(t *testing.T) {
 			time.Sleep(time.Duration(rand.Int64N(int64(700 * time.Millisecond))))
 		}
 		victim := rand.IntN(len(workers))
-		workers[victim].kill()
+		workers[victim].Kill()
 		workers[victim] = h.startWorker()
 	}
 	in := h.rowsIn(ids, 3*time.Minute).Sub(began)

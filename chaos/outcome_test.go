@@ -170,8 +170,8 @@ func undisturbed(h *house, l load, options ...string) outcome {
 	calm := newHouse(h.T, site{})
 	api, worker := calm.startAPI(), calm.startWorker()
 	o := calm.outcome(l, l.upload(calm, options...))
-	worker.stop()
-	api.stop()
+	worker.Stop()
+	api.Stop()
 	if !slices.Equal(calm.people(), l.people) {
 		h.Fatal("the undisturbed run did not make the expected users")
 	}

@@ -11,6 +11,8 @@ import (
 	"sync"
 	"testing"
 	"time"
+
+	"rollcall/internal/programtest"
 )
 
 // laterMigration is what a later version may do to the schema while this one
@@ -42,7 +44,7 @@ func buildLater(t *testing.T) string {
 			t.Fatal(err)
 		}
 	}
-	if err := build(dir, "-overlay", overlay); err != nil {
+	if err := programtest.Build(dir, "-overlay", overlay); err != nil {
 		t.Fatal(err)
 	}
 	return dir
@@ -107,7 +109,7 @@ func roll(t *testing.T, from, to string, seen func(outcome) outcome) {
 
 	began := time.Now()
 	oldAPI := h.startFrom(from, "api")
-	old := []*program{h.startFrom(from, "worker"), h.startFrom(from, "worker"), oldAPI}
+	old := []*programtest.Program{h.startFrom(from, "worker"), h.startFrom(from, "worker"), oldAPI}
 	first := l.uploadOne(h, 0)
 	pair := &balancer{h: *h, urls: []string{h.url}}
 	var ids []string
@@ -124,8 +126,8 @@ func roll(t *testing.T, from, to string, seen func(outcome) outcome) {
 	time.Sleep(time.Second) // both versions, side by side
 	pair.remove(before)
 	for _, p := range old {
-		if code, took := p.stop(); code != 0 {
-			t.Errorf("%s: exit code %d after %s", p.name, code, took)
+		if code, took := p.Stop(); code != 0 {
+			t.Errorf("%s: exit code %d after %s", p.Path, code, took)
 		}
 	}
 	posting.Wait()
@@ -133,8 +135,8 @@ func roll(t *testing.T, from, to string, seen func(outcome) outcome) {
 	h.same(l, seen(got), seen(calm))
 	d := h.delivered(l, 0)
 	for _, p := range h.programs {
-		if log := p.output(); strings.Contains(log, `"level":"ERROR"`) {
-			t.Errorf("%s met an error:\n%s", p.name, log)
+		if log := p.Output(); strings.Contains(log, `"level":"ERROR"`) {
+			t.Errorf("%s met an error:\n%s", p.Path, log)
 		}
 	}
 	h.figures("migrations", strings.Join(strings.Fields(out), " "), "files posted", posts, "users", len(l.people),

@@ -10,6 +10,8 @@ import (
 	"strings"
 	"testing"
 	"time"
+
+	"rollcall/internal/programtest"
 )
 
 // TestSameAddresses: several imports of the same addresses, each in an order of
@@ -39,7 +41,7 @@ func TestSameAddresses(t *testing.T) {
 	began := time.Now()
 	ids := l.upload(h)
 	// Each has two in hand: all the imports go in side by side.
-	workers := []*program{h.startWorker(), h.startWorker(), h.startWorker(), h.startWorker()}
+	workers := []*programtest.Program{h.startWorker(), h.startWorker(), h.startWorker(), h.startWorker()}
 	var imported int64
 	var each []int64
 	for _, id := range ids {
@@ -59,7 +61,7 @@ func TestSameAddresses(t *testing.T) {
 	h.consistent()
 	d := h.delivered(l, 0)
 	for _, w := range workers {
-		if log := w.output(); strings.Contains(log, "deadlock") || strings.Contains(log, "task failed") {
+		if log := w.Output(); strings.Contains(log, "deadlock") || strings.Contains(log, "task failed") {
 			t.Errorf("a conflict surfaced:\n%s", log)
 		}
 	}

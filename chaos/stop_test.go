@@ -36,13 +36,13 @@ func TestStop(t *testing.T) {
 	h.until(id, 3*time.Minute, ended)
 	before := h.everything()
 
-	letGo := sleeper.expect(`claim lost|task failed`)
+	letGo := sleeper.Expect(`claim lost|task failed`)
 	sleeper.Process.Signal(syscall.SIGCONT)
 	woken := time.Now()
 	select {
 	case <-letGo:
 	case <-time.After(5 * time.Second):
-		t.Errorf("the worker did not let go within 5 s of going on\n%s", sleeper.output())
+		t.Errorf("the worker did not let go within 5 s of going on\n%s", sleeper.Output())
 	}
 	let := time.Since(woken)
 	time.Sleep(3 * time.Second) // for a late write to show
@@ -55,7 +55,7 @@ func TestStop(t *testing.T) {
 	got := h.outcome(l, []string{id})
 	h.same(l, got, undisturbed(h, l, options...))
 	h.figures("rows", rows, "processed when stopped", at.Processed, "taken over after", taken, "let go after", let,
-		"in the words of", regexp.MustCompile(`claim lost|task failed`).FindString(sleeper.output()), "late writes", 0)
+		"in the words of", regexp.MustCompile(`claim lost|task failed`).FindString(sleeper.Output()), "late writes", 0)
 }
 
 func (h *house) read(id string) imported {

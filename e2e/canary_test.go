@@ -21,6 +21,7 @@ import (
 
 	"rollcall/devstack"
 	"rollcall/internal/otlptest"
+	"rollcall/internal/programtest"
 	"rollcall/internal/redistest"
 	"rollcall/internal/smtptest"
 )
@@ -64,7 +65,7 @@ func TestCanaries(t *testing.T) {
 
 	secrets := h.sing()
 	people := canaries{"address": canaryAddress, "name": canaryName, "cell": canaryCell}
-	logs := api.output() + worker.output()
+	logs := api.Output() + worker.Output()
 	if len(logs) < 2000 || monitor.len() < 2000 {
 		t.Fatalf("only %d bytes of logs, %d of commands to Redis", len(logs), monitor.len())
 	}
@@ -111,7 +112,7 @@ func (c canaries) absent(t *testing.T, where, text string) {
 func (h *house) sing() canaries {
 	h.Helper()
 	secrets := canaries{
-		"ADMIN_API_TOKEN": token, "ROLLCALL_SECRET": "0123456789abcdef0123456789abcdef", "SMTP_URL's password": canaryEnvSMTP,
+		"ADMIN_API_TOKEN": programtest.Token, "ROLLCALL_SECRET": "0123456789abcdef0123456789abcdef", "SMTP_URL's password": canaryEnvSMTP,
 		"SMTP password": smtptest.Password, "password": canaryPassword, "wrong password": canaryWrong,
 	}
 	server := smtptest.Start(h.T, smtptest.Config{Auth: "PLAIN", Script: func(e *smtptest.Event) {

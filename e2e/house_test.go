@@ -4,7 +4,6 @@
 package e2e_test
 
 import (
-	"bufio"
 	"bytes"
 	"context"
 	"encoding/json"
@@ -12,44 +11,24 @@ import (
 	"io"
 	"mime/multipart"
 	"net/http"
-	"os"
-	"os/exec"
 	"path/filepath"
-	"regexp"
 	"strings"
-	"sync"
-	"syscall"
 	"testing"
 	"time"
 
+	"go.uber.org/goleak"
+
 	"rollcall/devstack"
 	"rollcall/internal/pgtest"
+	"rollcall/internal/programtest"
 )
 
 // binaries is where the programs are built.
 var binaries string
 
-func TestMain(m *testing.M) { os.Exit(run(m)) }
-
-// run builds the programs, once for all tests.
-func run(m *testing.M) int {
-	dir, err := os.MkdirTemp("", "rollcall-e2e-")
-	if err != nil {
-		fmt.Fprintln(os.Stderr, err)
-		return 1
-	}
-	defer os.RemoveAll(dir)
-	binaries = dir
-	build := exec.Command("go", "build", "-o", dir, "rollcall/cmd/api", "rollcall/cmd/worker", "rollcall/cmd/rollcall")
-	build.Stderr = os.Stderr
-	if err := build.Run(); err != nil {
-		fmt.Fprintln(os.Stderr, "build the programs:", err)
-		return 1
-	}
-	return pgtest.Around(m).Run()
+func TestMain(m *testing.M) {
+	goleak.VerifyTestMain(programtest.Around(pgtest.Around(m), &binaries))
 }
-
-const token = "an-admin-token-of-more-than-32-characters"
 
 // house is one installation: a database, a Redis, a mailbox, and the programs
 // on top.
@@ -68,17 +47,7 @@ func newHouse(t *testing.T, redisURL string, more ...string) *house {
 		t.Fatal(err)
 	}
 	t.Cleanup(func() { mailbox.Stop() })
-	h := &house{T: t, mailbox: mailbox, env: append([]string{
-		"PATH=" + os.Getenv("PATH"),
-		"DATABASE_URL=" + pgtest.NewEmpty(t),
-		"REDIS_URL=" + redisURL,
-		"SMTP_URL=" + mailbox.SMTPURL(),
-		"ROLLCALL_SECRET=0123456789abcdef0123456789abcdef",
-		"ADMIN_API_TOKEN=" + token,
-		"ROLLCALL_LISTEN=127.0.0.1:0",
-		"ROLLCALL_METRICS_LISTEN=",
-		"ROLLCALL_LOG=json",
-	}, more...)}
+	h := &house{T: t, mailbox: mailbox, env: programtest.Env(pgtest.NewEmpty(t), redisURL, mailbox.SMTPURL(), more...)}
 	h.rollcall("migrate")
 	return h
 }
@@ -107,109 +76,19 @@ func (h *house) rollcall(args ...string) string {
 
 func (h *house) rollcallCode(args ...string) (string, int) {
 	h.Helper()
-	cmd := exec.Command(filepath.Join(binaries, "rollcall"), args...)
-	cmd.Env, cmd.Dir = append(h.env, "ROLLCALL_URL="+h.url), h.TempDir()
-	out, err := cmd.CombinedOutput()
-	if cmd.ProcessState == nil {
-		h.Fatal(err)
-	}
-	return string(out), cmd.ProcessState.ExitCode()
+	return programtest.Run(h.T, filepath.Join(binaries, "rollcall"), append(h.env, "ROLLCALL_URL="+h.url), args...)
 }
 
-// program is a running api or worker.
-type program struct {
-	*exec.Cmd
-	t    *testing.T
-	mu   sync.Mutex
-	log  bytes.Buffer
-	done chan struct{}
-}
-
-// start runs a program until the test ends; ready is a pattern in its log to
-// wait for, whose group is returned.
-func (h *house) start(name, ready string) (*program, string) {
+func (h *house) startAPI() *programtest.Program {
 	h.Helper()
-	p := &program{Cmd: exec.Command(filepath.Join(binaries, name)), t: h.T, done: make(chan struct{})}
-	p.Env = h.env
-	stderr, err := p.StderrPipe()
-	if err != nil {
-		h.Fatal(err)
-	}
-	if err := p.Start(); err != nil {
-		h.Fatal(err)
-	}
-	found := make(chan string, 1)
-	go func() {
-		defer close(p.done)
-		wanted := regexp.MustCompile(ready)
-		lines := bufio.NewScanner(stderr)
-		lines.Buffer(nil, 1<<20)
-		for lines.Scan() {
-			p.mu.Lock()
-			p.log.WriteString(lines.Text() + "\n")
-			p.mu.Unlock()
-			if m := wanted.FindStringSubmatch(lines.Text()); m != nil {
-				select {
-				case found <- m[len(m)-1]:
-				default:
-				}
-			}
-		}
-		p.Wait()
-	}()
-	h.Cleanup(func() {
-		p.Process.Kill()
-		<-p.done
-		if h.Failed() {
-			h.Logf("%s said:\n%s", name, p.tail())
-		}
-	})
-	select {
-	case value := <-found:
-		return p, value
-	case <-p.done:
-		h.Fatalf("%s ended: %s\n%s", name, p.ProcessState, p.tail())
-	case <-time.After(30 * time.Second):
-		h.Fatalf("%s did not say %q\n%s", name, ready, p.tail())
-	}
-	return nil, ""
-}
-
-func (p *program) output() string {
-	p.mu.Lock()
-	defer p.mu.Unlock()
-	return p.log.String()
-}
-
-// tail is the end of the log.
-func (p *program) tail() string {
-	log := p.output()
-	return log[max(0, len(log)-20_000):]
-}
-
-// stop sends SIGTERM and returns the exit code and how long the drain took.
-func (p *program) stop() (code int, took time.Duration) {
-	p.t.Helper()
-	began := time.Now()
-	p.Process.Signal(syscall.SIGTERM)
-	select {
-	case <-p.done:
-	case <-time.After(35 * time.Second):
-		p.t.Fatalf("did not stop within 35 s of SIGTERM\n%s", p.tail())
-	}
-	return p.ProcessState.ExitCode(), time.Since(began)
-}
-
-func (h *house) startAPI() *program {
-	h.Helper()
-	p, address := h.start("api", `"msg":"API listens","address":"([^"]+)"`)
-	h.url = "http://" + address
+	p, url := programtest.StartReady(h.T, filepath.Join(binaries, "api"), h.env)
+	h.url = url
 	return p
 }
 
-func (h *house) startWorker() *program {
+func (h *house) startWorker() *programtest.Program {
 	h.Helper()
-	p, _ := h.start("worker", `"msg":"worker runs"`)
+	p, _ := programtest.StartReady(h.T, filepath.Join(binaries, "worker"), h.env)
 	return p
 }
 
@@ -262,7 +141,7 @@ func (h *house) tryAsk(method, path string, body io.Reader, headers ...string) (
 	if err != nil {
 		return answer{}, err
 	}
-	req.Header.Set("Authorization", "Bearer "+token)
+	req.Header.Set("Authorization", "Bearer "+programtest.Token)
 	for i := 0; i+1 < len(headers); i += 2 {
 		req.Header.Set(headers[i], headers[i+1])
 	}

@@ -8,6 +8,8 @@ import (
 	"path/filepath"
 	"strings"
 	"testing"
+
+	"rollcall/internal/programtest"
 )
 
 // TestHRSync runs the example integrations as they are: a good file, the same
@@ -35,19 +37,19 @@ func TestHRSync(t *testing.T) {
 			h.startAPI()
 			h.startWorker()
 			const good = "email,name,department\nada@example.com,Ada,R&D\nbob@example.com,Bob,Sales\n"
-			s := h.sync(script.name, good, token)
+			s := h.sync(script.name, good, programtest.Token)
 			s.want(0, "2 imported, 0 updated, 0 refused")
 			if len(s.results) != 3 || s.results[1][3] != "imported" || len(s.results[1][4]) != 36 {
 				t.Errorf("results %q", s.results)
 			}
-			again := h.sync(script.name, good, token)
+			again := h.sync(script.name, good, programtest.Token)
 			again.want(0, "2 imported, 0 updated, 0 refused") // the same import, not another
 			if again.results[1][4] != s.results[1][4] {
 				t.Errorf("results %q, then %q", s.results, again.results)
 			}
-			h.sync(script.name, strings.Replace(good, "Sales", "Support", 1)+"nobody,No One,\n", token).
+			h.sync(script.name, strings.Replace(good, "Sales", "Support", 1)+"nobody,No One,\n", programtest.Token).
 				want(2, "0 imported, 2 updated, 1 refused", "row 4: ")
-			h.sync(script.name, "name\nAda\n", token).want(1, "missing_column", "email")
+			h.sync(script.name, "name\nAda\n", programtest.Token).want(1, "missing_column", "email")
 			h.sync(script.name, good, "wrong").want(1, "invalid_token")
 		})
 	}

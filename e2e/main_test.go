@@ -12,6 +12,8 @@ import (
 	"sync"
 	"testing"
 	"time"
+
+	"rollcall/internal/programtest"
 )
 
 const people = "email,name,role,department\n" +
@@ -72,7 +74,7 @@ func (h *house) documentedCall() (i imported) {
 		h.Fatal(err)
 	}
 	curl := exec.Command("curl", "-sS", "-w", "\n%{http_code}", "-X", "POST", h.url+"/api/admin/users/import",
-		"-H", "Authorization: Bearer "+token, "-H", "Content-Type: multipart/form-data", "-F", "file=@"+file)
+		"-H", "Authorization: Bearer "+programtest.Token, "-H", "Content-Type: multipart/form-data", "-F", "file=@"+file)
 	out, err := curl.CombinedOutput()
 	if err != nil {
 		h.Fatalf("%v\n%s", err, out)

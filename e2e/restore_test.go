@@ -50,15 +50,14 @@ func TestRestoreGoesOn(t *testing.T) {
 	}
 	before.post(file.String(), []string{"Prefer", "respond-async"}, "send_invitations", "false").read(&big)
 	big = before.until(big.ID, time.Minute, func(i imported) bool { return i.Processed > 0 })
-	worker.Process.Kill()
-	<-worker.done
+	worker.Kill()
 	before.ask("GET", "/api/admin/users/imports/"+big.ID, nil).read(&big)
 	if big.Status != "importing" {
 		t.Skipf("the worker was faster than the kill: %s", big.Status)
 	}
 	dump := filepath.Join(t.TempDir(), "rollcall.dump")
 	postgresTool(t, "pg_dump", "--format=custom", "--file="+dump, before.databaseURL())
-	api.stop()
+	api.Stop()
 
 	cluster, err := pgtest.StartServer(t.Context())
 	if err != nil {

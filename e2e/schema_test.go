@@ -1,10 +1,13 @@
 package e2e_test
 
 import (
+	"path/filepath"
 	"strings"
 	"testing"
+	"time"
 
 	"rollcall/internal/pgtest"
+	"rollcall/internal/programtest"
 )
 
 // TestOldSchemaRefused: a program on a database without the schema says what to
@@ -18,10 +21,11 @@ func TestOldSchemaRefused(t *testing.T) {
 		}
 	}
 	for _, name := range []string{"api", "worker"} {
-		p, line := h.start(name, `(.*rollcall migrate.*)`)
-		<-p.done
-		if p.ProcessState.ExitCode() == 0 || line == "" {
-			t.Errorf("%s: exit code %d\n%s", name, p.ProcessState.ExitCode(), p.output())
+		p := programtest.Start(t, filepath.Join(binaries, name), h.env)
+		p.Says(`rollcall migrate`, 30*time.Second)
+		<-p.Done()
+		if p.ProcessState.ExitCode() == 0 {
+			t.Errorf("%s: exit code %d\n%s", name, p.ProcessState.ExitCode(), p.Output())
 		}
 	}
 }

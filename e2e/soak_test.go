@@ -19,6 +19,7 @@ import (
 	_ "github.com/lib/pq"
 
 	"rollcall/devstack"
+	"rollcall/internal/programtest"
 )
 
 // soakVariable says for how long to soak; make soak sets it.
@@ -108,7 +109,7 @@ func newSoak(t *testing.T) *soak {
 	t.Cleanup(func() { db.Close() })
 	h := newHouse(t, smallRedis(t), "DATABASE_URL="+postgres.URL(), "ROLLCALL_RETENTION=5s")
 	s := &soak{house: h, db: db, metrics: map[string]string{}}
-	for program, start := range map[string]func() *program{"api": h.startAPI, "worker": h.startWorker} {
+	for program, start := range map[string]func() *programtest.Program{"api": h.startAPI, "worker": h.startWorker} {
 		address := freeAddress(t)
 		h.env = append(h.env, "ROLLCALL_METRICS_LISTEN="+address)
 		s.metrics[program] = "http://" + address + "/metrics"

@@ -6,6 +6,7 @@ import (
 	"time"
 
 	"rollcall/internal/otlptest"
+	"rollcall/internal/programtest"
 	"rollcall/internal/redistest"
 )
 
@@ -24,13 +25,13 @@ func TestOneTraceFromUploadToLastBatch(t *testing.T) {
 	redis.Restart()
 	worker := h.startWorker()
 	h.until(i.ID, 30*time.Second, mailed)
-	worker.stop()
-	api.stop()
+	worker.Stop()
+	api.Stop()
 
 	byName := map[string][]otlptest.Span{}
 	var upload otlptest.Span
 	for _, s := range receiver.Spans() {
-		for _, personal := range []string{"person-", "Person ", "example.com", "users.csv", token} {
+		for _, personal := range []string{"person-", "Person ", "example.com", "users.csv", programtest.Token} {
 			if strings.Contains(s.Raw, personal) {
 				t.Errorf("a span holds %q: %s", personal, s.Raw)
 			}

@@ -65,20 +65,20 @@ func TestWebhook(t *testing.T) {
 			}
 			ids = append(ids, d.header.Get("Webhook-Id"))
 		case <-time.After(30 * time.Second):
-			t.Fatalf("%d deliveries\n%s", len(ids), worker.tail())
+			t.Fatalf("%d deliveries\n%s", len(ids), worker.Tail())
 		}
 	}
 	if ids[0] != ids[1] {
 		t.Errorf("the attempts have the ids %v", ids)
 	}
-	if code, _ := worker.stop(); code != 0 {
+	if code, _ := worker.Stop(); code != 0 {
 		t.Errorf("the worker ended with %d", code)
 	}
 	log := h.ask("GET", "/api/admin/webhooks/"+i.Webhook.ID+"/deliveries", nil)
 	if !strings.Contains(string(log.body), `"status":500`) || !strings.Contains(string(log.body), `"status":"delivered"`) {
 		t.Errorf("%s", log.body)
 	}
-	if strings.Contains(worker.output(), "whsec_") {
+	if strings.Contains(worker.Output(), "whsec_") {
 		t.Error("a secret is in the log")
 	}
 }

@@ -46,7 +46,7 @@ var sideways = map[[2]string]string{
 
 // forTests are the packages that only tests, and the programs that run tests,
 // may import.
-var forTests = []string{"internal/browsertest", "internal/dnstest", "internal/otlptest", "internal/pgtest", "internal/proxytest", "internal/redistest", "internal/smtptest", "internal/testrun"}
+var forTests = []string{"internal/browsertest", "internal/dnstest", "internal/otlptest", "internal/pgtest", "internal/programtest", "internal/proxytest", "internal/redistest", "internal/smtptest", "internal/testrun"}
 
 // pure lists what a package that does no I/O of its own must not import.
 var pure = map[string][]string{

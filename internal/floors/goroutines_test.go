@@ -11,12 +11,13 @@ import (
 // unwatched are packages that start goroutines and whose own tests do not look
 // for leaked ones, and why.
 var unwatched = map[string]string{
-	"bench":              "a program that ends with its measurements",
-	"httpapi/upload":     "tested through httpapi, which looks",
-	"internal/dnstest":   "for tests, which look",
-	"internal/proxytest": "for tests, which look",
-	"internal/smtptest":  "for tests, which look",
-	"internal/testrun":   "a program that ends with the command it runs",
+	"bench":                "a program that ends with its measurements",
+	"httpapi/upload":       "tested through httpapi, which looks",
+	"internal/dnstest":     "for tests, which look",
+	"internal/programtest": "for tests, which look",
+	"internal/proxytest":   "for tests, which look",
+	"internal/smtptest":    "for tests, which look",
+	"internal/testrun":     "a program that ends with the command it runs",
 }
 
 var startsGoroutine = regexp.MustCompile(`\bgo func\(|\bgo \w+(\.\w+)*\(|\.Go\(|AfterFunc\(`)
