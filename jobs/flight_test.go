@@ -332,22 +332,24 @@ func TestFlights(t *testing.T) {
 		if len(e.Users) != 4 || e.Counts.Imported+f.Counts.Imported != 4 || e.Counts.Failed+f.Counts.Failed != 2 || e.Status != roster.Completed || f.Status != roster.Completed {
 			t.Errorf("%+v\n%+v", e, f)
 		}
-		if turnsLate(t, a.reg) == 0 {
+		if counter(t, a.reg, "rollcall_turns_late_total") == 0 {
 			t.Error("nobody was late: there was no circle")
 		}
 	})
 }
 
-func turnsLate(t *testing.T, reg *prometheus.Registry) float64 {
+// counter reads one without labels.
+func counter(t *testing.T, reg *prometheus.Registry, name string) float64 {
 	t.Helper()
 	families, err := reg.Gather()
 	if err != nil {
 		t.Fatal(err)
 	}
 	for _, f := range families {
-		if f.GetName() == "rollcall_turns_late_total" {
+		if f.GetName() == name {
 			return f.GetMetric()[0].GetCounter().GetValue()
 		}
 	}
+	t.Fatalf("there is no %s", name)
 	return 0
 }

@@ -120,14 +120,23 @@ func (im *Importer) Run(ctx context.Context, id uuid.UUID) (rest Rest, err error
 	case errors.Is(err, errSlice), ctx.Err() != nil && storage.Interrupted(err): // reading was cut short
 		rest.Dispatch, err = im.handBack(ctx, claim)
 		rest.More = err == nil
-		return rest, ignoreLost(err)
+		if errors.Is(err, storage.ErrClaimLost) {
+			w.lost()
+			return rest, nil
+		}
+		return rest, err
 	case errors.Is(err, storage.ErrClaimLost):
-		im.meter.claimsLost.Inc()
-		log.Info("claim lost: another worker has the import, or it was canceled")
+		w.lost()
 		return rest, nil
 	}
 	im.abandon(ctx, claim, err)
 	return rest, err
+}
+
+// lost says that nothing more of this work can be written.
+func (w *work) lost() {
+	w.meter.claimsLost.Inc()
+	w.log.Info("claim lost: another worker has the import, or it was canceled")
 }
 
 // enter takes the import in hand. One that has crashed repeatedly is worked on

@@ -170,9 +170,19 @@ func TestRowThatPanicsIsRefusedAlone(t *testing.T) {
 }
 
 // TestStaleWorkerWritesNothing: a worker that slept through its lease finds the
-// import gone and lets go.
+// import gone and lets go, and that is counted: whether it goes on with its
+// batch, or has to stop and hands back what it no longer holds.
 func TestStaleWorkerWritesNothing(t *testing.T) {
 	t.Parallel()
+	for name, wakes := range map[string]func(stop func()){
+		"it goes on":     func(func()) {},
+		"it has to stop": func(stop func()) { stop() },
+	} {
+		t.Run(name, func(t *testing.T) { t.Parallel(); staleWorker(t, wakes) })
+	}
+}
+
+func staleWorker(t *testing.T, wakes func(stop func())) {
 	h := newHouse(t)
 	i := h.upload(people(20), roster.Options{})
 	slow, fast := h.importer(jobs.ImporterConfig{BatchRows: 5}), h.importer(jobs.ImporterConfig{})
@@ -183,9 +193,11 @@ func TestStaleWorkerWritesNothing(t *testing.T) {
 			<-awake
 		}
 	})
+	ctx, stop := context.WithCancel(context.Background())
+	defer stop()
 	done := make(chan error, 1)
 	go func() {
-		_, err := slow.Run(context.Background(), i.ID)
+		_, err := slow.Run(ctx, i.ID)
 		done <- err
 	}()
 	<-asleep
@@ -194,12 +206,16 @@ func TestStaleWorkerWritesNothing(t *testing.T) {
 		h.run(fast, i.ID)
 	}
 	want := h.ending(i.ID)
+	wakes(stop)
 	close(awake)
 	if err := <-done; err != nil {
 		t.Fatalf("the stale worker should let go quietly, not fail: %v", err)
 	}
 	if diff := cmp.Diff(want, h.ending(i.ID)); diff != "" || want.Counts.Imported != 20 {
 		t.Fatalf("a stale worker wrote (-before +after):\n%s", diff)
+	}
+	if lost := counter(t, h.counted, "rollcall_claims_lost_total"); lost != 1 {
+		t.Errorf("%v claims counted as lost, want 1", lost)
 	}
 }
 
