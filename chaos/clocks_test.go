@@ -61,7 +61,7 @@ var skew = func() int64 {
 	if err := os.WriteFile(dir+"/overlay.json", overlay, 0o600); err != nil {
 		t.Fatal(err)
 	}
-	if err := programtest.Build(dir, "-overlay", dir+"/overlay.json"); err != nil {
+	if err := programtest.Build(dir, []string{"-overlay", dir + "/overlay.json"}, "api", "worker"); err != nil {
 		t.Fatal(err)
 	}
 	return dir

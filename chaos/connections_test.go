@@ -16,7 +16,7 @@ func TestConnectionsExhausted(t *testing.T) {
 	const connections = 24
 	length := time.Duration(sized(6, 40)) * time.Second
 	h := newHouse(t, site{Settings: map[string]string{"max_connections": "24"}})
-	l := newLoad("exhaust", sized(60, 400), sized(20, 100))
+	l := newLoad("exhaust", sized(30, 400), sized(20, 100))
 	calm := undisturbed(h, l)
 	h.startAPI()
 	h.startWorker()

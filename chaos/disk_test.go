@@ -19,7 +19,7 @@ func TestDiskFull(t *testing.T) {
 	parallel(t)
 	length := time.Duration(sized(15, 60)) * time.Second
 	h := newHouse(t, site{})
-	l := newLoad("diskpost", sized(10, 100), 400).after(newLoad("disk", 1, sized(20_000, 100_000)))
+	l := newLoad("diskpost", sized(4, 100), 400).after(newLoad("disk", 1, sized(10_000, 100_000)))
 	calm := undisturbed(h, l)
 
 	disk := h.smallDisk()

@@ -191,7 +191,7 @@ func (h *drainHouse) big(status string) {
 	h.Helper()
 	h.line.Delay(5 * time.Millisecond)
 	defer h.line.Delay(0)
-	id := h.upload(h.file(60_000), "send_invitations", "false")
+	id := h.upload(h.file(sized(40_000, 60_000)), "send_invitations", "false")
 	h.ids = append(h.ids, id)
 	h.eventually(time.Minute, status, func() bool {
 		return one[bool](h.house, `SELECT status = $2 AND at_row > 0 FROM imports WHERE id = $1`, id, status)

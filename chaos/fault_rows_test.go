@@ -16,11 +16,11 @@ import (
 	"rollcall/internal/programtest"
 )
 
-// withFaults are the programs with rows that do harm planted in them, built when
-// first asked for. See jobs/planted_faults.go.
+// withFaults is where the worker is with rows that do harm planted in it, built
+// when first asked for. See jobs/planted_faults.go.
 var withFaults = sync.OnceValues(func() (string, error) {
 	dir := binaries + "/faults"
-	return dir, programtest.Build(dir, "-tags", "faults")
+	return dir, programtest.Build(dir, []string{"-tags", "faults"}, "worker")
 })
 
 // TestRowsAtFault: a row makes the code panic, others kill the process, in

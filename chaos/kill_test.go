@@ -20,7 +20,7 @@ const mailConcurrency = 4
 func TestKill(t *testing.T) {
 	parallel(t)
 	h := newHouse(t, site{})
-	rows, kills := sized(500, 25_000), sized(6, 50)
+	rows, kills := sized(250, 25_000), sized(6, 50)
 	l := newLoad("kill", 4, rows)
 	calm := undisturbed(h, l)
 

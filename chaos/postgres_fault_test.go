@@ -25,12 +25,12 @@ func TestPostgresRestarted(t *testing.T) {
 	parallel(t)
 	restarts := sized(3, 20)
 	h := newHouse(t, site{})
-	l := newLoad("restart", sized(60, 600), sized(20, 100))
+	l := newLoad("restart", sized(30, 600), sized(20, 100))
 	calm := undisturbed(h, l)
 	h.startAPI()
 	h.startWorker()
 	h.startWorker()
-	p := &poster{h: h, files: l.files, pace: 250 * time.Millisecond}
+	p := &poster{h: h, files: l.files, pace: time.Duration(sized(500, 250)) * time.Millisecond}
 	began := time.Now()
 	var posting sync.WaitGroup
 	posting.Go(func() { p.post(4) })
@@ -58,7 +58,7 @@ func TestPostgresRestarted(t *testing.T) {
 func TestCommitUnanswered(t *testing.T) {
 	parallel(t)
 	h := newHouse(t, site{})
-	l := newLoad("commit", sized(30, 200), sized(20, 100))
+	l := newLoad("commit", sized(20, 200), sized(20, 100))
 	calm := undisturbed(h, l)
 	h.startAPI()
 	h.startWorker()
@@ -101,12 +101,12 @@ func TestPostgresSilent(t *testing.T) {
 	parallel(t)
 	silences, length := sized(1, 3), time.Duration(sized(14, 40))*time.Second
 	h := newHouse(t, site{})
-	l := newLoad("silent", sized(40, 200), sized(20, 300))
+	l := newLoad("silent", sized(20, 200), sized(20, 300))
 	calm := undisturbed(h, l)
 	h.startAPI()
 	h.startWorker()
 	h.startWorker()
-	p := &poster{h: h, files: l.files, pace: 100 * time.Millisecond}
+	p := &poster{h: h, files: l.files, pace: time.Duration(sized(200, 100)) * time.Millisecond}
 	var posting sync.WaitGroup
 	posting.Go(func() { p.post(2) })
 	var slowestReady time.Duration

@@ -66,8 +66,8 @@ func TestRedisDown(t *testing.T) {
 // restarted, while rows go in and mail goes out.
 func TestRedisFlushed(t *testing.T) {
 	parallel(t)
-	h := newHouse(t, site{})
-	l := newLoad("flush", 4, sized(500, 15_000))
+	h, rows := newHouse(t, site{}), sized(200, 15_000)
+	l := newLoad("flush", 4, rows)
 	calm := undisturbed(h, l)
 	h.startAPI()
 	h.startWorker()
@@ -101,6 +101,6 @@ func TestRedisFlushed(t *testing.T) {
 	got := h.outcome(l, ids)
 	h.same(l, got, calm)
 	d := h.delivered(l, 0)
-	h.figures("flushes", flushes, "kills of Redis", 1, "rows", fmt.Sprint(len(l.files), " x ", sized(500, 15_000)),
+	h.figures("flushes", flushes, "kills of Redis", 1, "rows", fmt.Sprint(len(l.files), " x ", rows),
 		"all completed after its return", completed, "all mail out", time.Since(back), "mails", d.Mails, "duplicates", d.Duplicates)
 }

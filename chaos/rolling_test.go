@@ -44,7 +44,7 @@ func buildLater(t *testing.T) string {
 			t.Fatal(err)
 		}
 	}
-	if err := programtest.Build(dir, "-overlay", overlay); err != nil {
+	if err := programtest.Build(dir, []string{"-overlay", overlay}, "api", "worker", "rollcall"); err != nil {
 		t.Fatal(err)
 	}
 	return dir
@@ -103,8 +103,8 @@ func buildBefore(t *testing.T) string {
 func roll(t *testing.T, from, to string, seen func(outcome) outcome) {
 	t.Helper()
 	h := newHouse(t, site{Migrate: from})
-	posts := sized(60, 400)
-	l := newLoad("rollpost", posts, sized(20, 60)).after(newLoad("rolling", 1, sized(20_000, 200_000)))
+	posts, pace := sized(40, 400), time.Duration(sized(80, 20))*time.Millisecond
+	l := newLoad("rollpost", posts, sized(20, 60)).after(newLoad("rolling", 1, sized(15_000, 200_000)))
 	calm := undisturbed(h, l)
 
 	began := time.Now()
@@ -114,7 +114,7 @@ func roll(t *testing.T, from, to string, seen func(outcome) outcome) {
 	pair := &balancer{h: *h, urls: []string{h.url}}
 	var ids []string
 	var posting sync.WaitGroup
-	posting.Go(func() { ids = pair.post(l.files[1:]) })
+	posting.Go(func() { ids = pair.post(l.files[1:], pace) })
 	h.until(first, time.Minute, func(i imported) bool { return i.Checked > 0 })
 
 	out := h.rollcall(to, "migrate")
@@ -175,8 +175,8 @@ func (b *balancer) next(k int) string {
 	return b.urls[k%len(b.urls)]
 }
 
-// post posts the files one by one and returns the ids. Any answer but 202 is a fault.
-func (b *balancer) post(files []string) (ids []string) {
+// post posts the files one by one, at a pace, and returns the ids. Any answer but 202 is a fault.
+func (b *balancer) post(files []string, pace time.Duration) (ids []string) {
 	for k, file := range files {
 		at := b.h
 		at.url = b.next(k)
@@ -186,7 +186,7 @@ func (b *balancer) post(files []string) (ids []string) {
 			return ids
 		}
 		ids = append(ids, a.imported().ID)
-		time.Sleep(20 * time.Millisecond)
+		time.Sleep(pace)
 	}
 	return ids
 }

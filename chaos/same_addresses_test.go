@@ -19,7 +19,7 @@ import (
 func TestSameAddresses(t *testing.T) {
 	parallel(t)
 	const imports = 8
-	people := sized(1_000, 10_000)
+	people := sized(500, 10_000)
 	h := newHouse(t, site{})
 	h.startAPI()
 	l := load{people: make([]string, people)}

@@ -13,17 +13,21 @@ import (
 // lease. Another finishes. When the first goes on, it writes nothing and lets go.
 func TestStop(t *testing.T) {
 	parallel(t)
-	rows := sized(40_000, 200_000)
+	rows := sized(20_000, 200_000)
 	h := newHouse(t, site{})
 	l := newLoad("stop", 1, rows)
 	l.mailed = nil
 	options := []string{"send_invitations", "false"}
 	h.startAPI()
 	sleeper := h.startWorker()
+	h.line.Delay(time.Duration(sized(20, 0)) * time.Millisecond) // so that few rows take long enough
 	id := l.upload(h, options...)[0]
-	h.until(id, time.Minute, func(i imported) bool { return i.Imported > 0 })
+	h.eventually(time.Minute, "some rows are in", func() bool {
+		return one[bool](h, `SELECT imported > 0 FROM imports WHERE id = $1`, id)
+	})
 	sleeper.Process.Signal(syscall.SIGSTOP)
 	stopped := time.Now()
+	h.line.Delay(0)
 	at := h.read(id)
 	if ended(at) {
 		t.Fatal("the import was over before the worker was stopped: make it larger")
@@ -53,7 +57,7 @@ func TestStop(t *testing.T) {
 		t.Errorf("taken over after %s, while the lease was good", taken)
 	}
 	got := h.outcome(l, []string{id})
-	h.same(l, got, undisturbed(h, l, options...))
+	h.same(l, got, undisturbed(h, l))
 	h.figures("rows", rows, "processed when stopped", at.Processed, "taken over after", taken, "let go after", let,
 		"in the words of", regexp.MustCompile(`claim lost|task failed`).FindString(sleeper.Output()), "late writes", 0)
 }
