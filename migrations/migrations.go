@@ -148,7 +148,11 @@ func appliedVersions(ctx context.Context, db *sql.DB) (map[int64]time.Time, erro
 	return applied, rows.Err()
 }
 
+// provider applies whatever is missing, also what stands before migrations that
+// are in: of two that were written at once the one with the lower number may
+// come later, and a database that got the other first must not be stuck.
 func provider(db *sql.DB, options ...goose.ProviderOption) (*goose.Provider, error) {
+	options = append(options, goose.WithAllowOutofOrder(true))
 	p, err := goose.NewProvider(goose.DialectPostgres, db, files, options...)
 	if err != nil {
 		return nil, fmt.Errorf("read embedded migrations: %w", err)

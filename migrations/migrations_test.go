@@ -135,6 +135,24 @@ func TestDatabaseAheadOrBehind(t *testing.T) {
 	}
 }
 
+// TestMigrationThatCameLater: one with a lower number than that of the database
+// is applied too.
+func TestMigrationThatCameLater(t *testing.T) {
+	t.Parallel()
+	db := connect(t, pgtest.Owner(t, pgtest.New(t)))
+	exec(t, db, `ALTER TABLE sessions DROP COLUMN id, DROP COLUMN address, DROP COLUMN browser`)
+	exec(t, db, `DELETE FROM goose_db_version WHERE version_id = 15`)
+	if err := migrations.Check(t.Context(), db); !errors.Is(err, migrations.ErrNotCurrent) {
+		t.Errorf("before: %v", err)
+	}
+	if applied, err := migrations.Up(t.Context(), db); err != nil || !slices.Equal(applied, []string{"0015_tell_sessions.sql"}) {
+		t.Errorf("applied %v, %v", applied, err)
+	}
+	if err := migrations.Check(t.Context(), db); err != nil {
+		t.Errorf("after: %v", err)
+	}
+}
+
 func TestDatabaseAway(t *testing.T) {
 	t.Parallel()
 	db := connect(t, "postgres:///nowhere?host=/nonexistent")
