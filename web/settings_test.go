@@ -268,6 +268,13 @@ func TestAudit(t *testing.T) {
 	b.get("/admin/audit?action=session.").says("tbody td[data-label=What] a", "signed in").says("td[data-label=From]", "127.0.0.1")
 	b.get("/admin/audit?actor=nobody").says(".empty h2", "Nothing matches")
 	b.get("/admin/audit?action=nonsense&target=x&after=y").want(http.StatusOK)
+	if _, err := b.store.DB().Exec(`
+		INSERT INTO audit_log (id, actor_kind, actor_id, actor, action, target, target_id, detail)
+		VALUES (gen_random_uuid(), 'system', gen_random_uuid(), 'update', 'user.change', 'user', gen_random_uuid(),
+		        '{"import": "0199-7", "before": {"name": "A", "role": "user"}, "after": {"name": "B", "role": "user"}}')`); err != nil {
+		t.Fatal(err)
+	}
+	b.get("/admin/audit?actor=update").says("tbody td[data-label=What] span", "changed a user|name from A to B, by import 0199-7")
 	for range 61 {
 		if err := b.store.NoteExport(t.Context(), storage.Entry{Actor: roster.Actor{Kind: roster.ActorSystem, Label: "test"}}); err != nil {
 			t.Fatal(err)
