@@ -189,3 +189,39 @@ func TestHeadersHaveALimit(t *testing.T) {
 		t.Errorf("a header of 128 KiB: %d", res.StatusCode)
 	}
 }
+
+// TestMessageBoundaries: a request whose length is told in two ways that
+// disagree is refused, and one that is chunked ends where its chunks do, whatever
+// length it claims besides: no byte of one request becomes another.
+func TestMessageBoundaries(t *testing.T) {
+	t.Parallel()
+	address := serveWith(t, func(w http.ResponseWriter, r *http.Request) {
+		n, _ := io.Copy(io.Discard, r.Body)
+		fmt.Fprintf(w, "%s %d;", r.URL.Path, n)
+	})
+	const post = "POST /a HTTP/1.1\r\nHost: x\r\nConnection: close\r\n"
+	for sent, want := range map[string]string{
+		post + "Content-Length: 1\r\nContent-Length: 2\r\n\r\nab":                                                "400 ",
+		post + "Content-Length: +1\r\n\r\na":                                                                     "400 ",
+		post + "Content-Length: 1, 1\r\n\r\na":                                                                   "400 ",
+		post + "Transfer-Encoding: gzip, chunked\r\n\r\n0\r\n\r\n":                                               "501 ",
+		post + "Transfer-Encoding: chunked\r\nTransfer-Encoding: identity\r\n\r\n0\r\n\r\n":                      "501 ",
+		post + "Content-Length: 4\r\nTransfer-Encoding: chunked\r\n\r\n3\r\nabc\r\n0\r\n\r\nGET /b HTTP/1.1\r\n": "200 /a 3;",
+	} {
+		conn, err := net.Dial("tcp", address)
+		if err != nil {
+			t.Fatal(err)
+		}
+		io.WriteString(conn, sent)
+		answer, _ := io.ReadAll(conn) // to its end, or until it is let go
+		conn.Close()
+		status, body, _ := strings.Cut(strings.TrimPrefix(string(answer), "HTTP/1.1 "), "\r\n\r\n")
+		got := status[:min(4, len(status))]
+		if strings.Contains(want, ";") {
+			got += body
+		}
+		if got != want || strings.Count(string(answer), "HTTP/1.1 ") != 1 {
+			t.Errorf("%q was answered\n%s\nwant %q", sent, answer, want)
+		}
+	}
+}
