@@ -18,6 +18,7 @@ type Caller struct {
 	Actor  roster.Actor
 	Role   roster.Role  // of a signed-in person
 	Scopes []auth.Scope // of a token
+	Owes   bool         // a signed-in person who must set a second factor up first
 }
 
 // Need is what a route asks of its callers.
@@ -32,6 +33,7 @@ const (
 	nobody kind = iota // the zero Need lets nobody in
 	anybody
 	person // signed in
+	ower   // signed in, and may owe a second factor
 	admin  // signed in, with the role admin
 	token  // with a scope
 )
@@ -41,6 +43,7 @@ var (
 	Anybody       = Need{kind: anybody}
 	SignedIn      = Need{kind: person}
 	Administrator = Need{kind: admin}
+	SettingUp     = Need{kind: ower} // what leads to a second factor
 	Reads         = Need{token, auth.ScopeImportsRead}
 	Starts        = Need{token, auth.ScopeImports}
 	All           = Need{token, auth.ScopeAdmin}
@@ -63,6 +66,8 @@ const (
 	// Insufficient: the token is good, its scope is not. The routes of the API
 	// are described for all to read, so this gives nothing away (RFC 6750 §3.1).
 	Insufficient
+	// Owing: nothing opens before a second factor is set up.
+	Owing
 	// Granted: the handler may run.
 	Granted
 )
@@ -73,10 +78,12 @@ func (n Need) Admits(c Caller) Verdict {
 	switch n.kind {
 	case anybody:
 		return Granted
-	case person, admin:
+	case person, admin, ower:
 		switch {
 		case c.Actor.Kind != roster.ActorUser:
 			return Unknown
+		case c.Owes && n.kind != ower:
+			return Owing
 		case n.kind == admin && c.Role != roster.RoleAdmin:
 			return Hidden
 		}

@@ -168,6 +168,10 @@ var matrix = map[access.Need]map[string]string{
 		"anonymous": signIn, "user": yes, "admin": yes, "disabled admin": signIn, "imports": signIn, "imports:read": signIn,
 		"admin token": signIn, "ADMIN_API_TOKEN": signIn, "expired token": signIn, "revoked token": signIn,
 	},
+	access.SettingUp: {
+		"anonymous": signIn, "user": yes, "admin": yes, "disabled admin": signIn, "imports": signIn, "imports:read": signIn,
+		"admin token": signIn, "ADMIN_API_TOKEN": signIn, "expired token": signIn, "revoked token": signIn,
+	},
 	access.Administrator: {
 		"anonymous": signIn, "user": hidden, "admin": yes, "disabled admin": signIn, "imports": signIn, "imports:read": signIn,
 		"admin token": signIn, "ADMIN_API_TOKEN": signIn, "expired token": signIn, "revoked token": signIn,
@@ -226,7 +230,7 @@ func TestEveryRouteHasItsLine(t *testing.T) {
 			t.Errorf("%s %s has no line in the table of package access: nobody can call it", route.Method, route.Path)
 		} else if api := strings.HasPrefix(route.Path, "/api/"); api != (need.Scope() != "") {
 			t.Errorf("%s %s: the API asks for tokens, and nothing else does", route.Method, route.Path)
-		} else if strings.HasPrefix(route.Path, "/admin/") && need != access.SignedIn && need != access.Administrator {
+		} else if strings.HasPrefix(route.Path, "/admin/") && need != access.SignedIn && need != access.SettingUp && need != access.Administrator {
 			t.Errorf("%s %s: everything under /admin/ asks who is signed in", route.Method, route.Path)
 		}
 	}
@@ -267,7 +271,7 @@ func (b *building) ask(method, path string, as caller) string {
 		return unauth
 	case res.StatusCode == http.StatusForbidden:
 		return scope
-	case toSignIn && path != "/" && path != "/admin" && path != "/signout": // these lead there by themselves
+	case toSignIn && path != "/" && path != "/admin" && path != "/signout" && path != "/signin/code": // these lead there by themselves
 		return signIn
 	case res.StatusCode == http.StatusNotFound && (strings.Contains(string(body), "not for this account") || method == http.MethodHead && strings.HasPrefix(path, "/admin/")):
 		return hidden

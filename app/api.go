@@ -172,8 +172,9 @@ func newHandler(ctx context.Context, cfg config.Config, store *storage.Store, wa
 		Store: store, Watcher: watcher, Signer: signer, Hasher: auth.NewHasher(auth.HasherConfig{}),
 		Reports: reports, Bell: bell, Log: log,
 		Brand: cfg.Brand, PublicURL: cfg.PublicURL, InvitationTTL: cfg.InvitationTTL, MaxUploadBytes: cfg.MaxUploadBytes,
-		Stopping: ctx.Done(),
-		Sealer:   sealer, Persons: privacy.New(store, signer), Mail: web.MailDefaults{Server: server, From: cfg.MailFrom, Within: within},
+		AdminsNeedFactor: cfg.SecondFactor == "administrators",
+		Stopping:         ctx.Done(),
+		Sealer:           sealer, Persons: privacy.New(store, signer), Mail: web.MailDefaults{Server: server, From: cfg.MailFrom, Within: within},
 	}
 	if extras.Mailbox != nil {
 		pages.Mailbox = extras.Mailbox

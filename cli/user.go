@@ -16,9 +16,9 @@ import (
 func newUser(console Console) *cobra.Command {
 	return group(&cobra.Command{
 		Use:   "user",
-		Short: "Create the first administrator; export or erase one person",
+		Short: "Create the first administrator; export or erase one person; reset a lost second factor",
 		Long:  `These commands work on the database of DATABASE_URL, so they need no server and no token.`,
-	}, newUserCreateAdmin(console), newUserExport(console), newUserErase(console))
+	}, newUserCreateAdmin(console), newUserExport(console), newUserErase(console), newUserResetFactor(console))
 }
 
 func newUserCreateAdmin(console Console) *cobra.Command {

@@ -47,6 +47,7 @@ func rules() map[string]rule {
 
 		"import_admins": {"imports or admin", brokenImportAdmins},
 		"yes_no":        {"yes or no", brokenYesNo},
+		"second_factor": {"optional or administrators", brokenSecondFactor},
 		"proxies":       {"addresses and CIDR blocks of your proxies separated by commas, such as 10.1.0.0/16,fd12:3456::1", brokenProxies},
 
 		"addresses": {"CIDR blocks separated by commas, such as 10.1.0.0/16,fd12:3456::/32, or true, or false", brokenAddresses},
@@ -279,6 +280,13 @@ func brokenImportAdmins(value string) string {
 func brokenYesNo(value string) string {
 	if value != "yes" && value != "no" {
 		return "is neither yes nor no"
+	}
+	return ""
+}
+
+func brokenSecondFactor(value string) string {
+	if value != "optional" && value != "administrators" {
+		return "is neither optional nor administrators"
 	}
 	return ""
 }

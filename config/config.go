@@ -121,6 +121,10 @@ type Config struct {
 	// administrators: imports or admin.
 	ImportAdmins string `env:"ROLLCALL_IMPORT_ADMINS" envDefault:"imports" read:"worker dev" check:"import_admins" about:"scope a token needs for rows with the role admin: imports (any token that may import) or admin"`
 
+	// SecondFactor says who must have a second factor to use the admin panel:
+	// nobody (optional), or administrators.
+	SecondFactor string `env:"ROLLCALL_SECOND_FACTOR" envDefault:"optional" read:"api dev" check:"second_factor" about:"optional: everybody may set up a second factor; administrators: to them the admin panel does not open without one"`
+
 	// OTLPEndpoint is the base URL of the receiver of traces, by OTLP over HTTP.
 	// Empty: nothing is traced.
 	OTLPEndpoint string `env:"OTEL_EXPORTER_OTLP_ENDPOINT" read:"api worker dev" check:"otlp_endpoint" about:"where traces go by OTLP over HTTP, such as http://localhost:4318; the other OTEL_ variables hold too; unset: no traces"`

@@ -40,7 +40,7 @@ func TestLoadAPIDefaults(t *testing.T) {
 		MailFrom: "no-reply@localhost", InvitationTTL: 72 * time.Hour,
 		MaxUploadBytes: 268435456, MaxRows: 1000000, ImportWait: 10 * time.Second, Retention: 720 * time.Hour,
 		LimitUploads: 3000, LimitPolls: 1000, LimitFailures: 100, LimitImports: 5000,
-		LogLevel: slog.LevelInfo, SMTPAllowPrivate: "true",
+		LogLevel: slog.LevelInfo, SMTPAllowPrivate: "true", SecondFactor: "optional",
 	}
 	if diff := diffConfig(want, got); diff != "" {
 		t.Errorf("LoadAPI (-want +got):\n%s", diff)
@@ -79,7 +79,7 @@ func TestLoadDevDefaults(t *testing.T) {
 		MailFrom: "no-reply@localhost", MailConcurrency: 4, InvitationTTL: 72 * time.Hour,
 		MaxUploadBytes: 268435456, MaxRows: 1000000, ImportWait: 10 * time.Second, Retention: 720 * time.Hour, ImportAdmins: "imports", SMTPAllowPrivate: "true",
 		LimitUploads: 3000, LimitPolls: 1000, LimitFailures: 100, LimitImports: 5000,
-		WebhookAllowPrivate: "127.0.0.0/8,::1", DataDir: dataDir, DevAdminEmail: "admin@example.com",
+		WebhookAllowPrivate: "127.0.0.0/8,::1", DataDir: dataDir, DevAdminEmail: "admin@example.com", SecondFactor: "optional",
 	}
 	if diff := diffConfig(want, got); diff != "" {
 		t.Errorf("LoadDev (-want +got):\n%s", diff)
@@ -112,7 +112,7 @@ func TestLoadEverything(t *testing.T) {
 		"ROLLCALL_LISTEN=[::1]:80", "ROLLCALL_METRICS_LISTEN=", "ROLLCALL_PUBLIC_URL=https://rollcall.example.com:8443/",
 		"ROLLCALL_BRAND=Kestrel & Söhne", "ADMIN_API_TOKEN="+secret, "SMTP_URL=smtp://u:p@mx.example.com",
 		"ROLLCALL_MAIL_FROM=hr@example.com", "ROLLCALL_INVITATION_TTL=90m", "ROLLCALL_MAX_UPLOAD_BYTES=1",
-		"ROLLCALL_MAX_ROWS=100000000", "ROLLCALL_IMPORT_WAIT=0s", "ROLLCALL_RETENTION=1s", "ROLLCALL_SMTP_ALLOW_PRIVATE=10.0.0.0/8", "ROLLCALL_LOG=json",
+		"ROLLCALL_MAX_ROWS=100000000", "ROLLCALL_IMPORT_WAIT=0s", "ROLLCALL_RETENTION=1s", "ROLLCALL_SMTP_ALLOW_PRIVATE=10.0.0.0/8", "ROLLCALL_SECOND_FACTOR=administrators", "ROLLCALL_LOG=json",
 		"ROLLCALL_LIMIT_UPLOADS=1", "ROLLCALL_LIMIT_POLLS=2", "ROLLCALL_LIMIT_AUTH_FAILURES=3", "ROLLCALL_LIMIT_IMPORTS=4", "ROLLCALL_LOG_LEVEL=DEBUG",
 	))
 	if err != nil {
@@ -125,7 +125,7 @@ func TestLoadEverything(t *testing.T) {
 		Brand: "Kestrel & Söhne", AdminAPIToken: secret, SMTPURL: "smtp://u:p@mx.example.com",
 		MailFrom: "hr@example.com", InvitationTTL: 90 * time.Minute, MaxUploadBytes: 1,
 		LimitUploads: 1, LimitPolls: 2, LimitFailures: 3, LimitImports: 4,
-		MaxRows: 100000000, Retention: time.Second, SMTPAllowPrivate: "10.0.0.0/8", LogFormat: "json", LogLevel: slog.LevelDebug,
+		MaxRows: 100000000, Retention: time.Second, SMTPAllowPrivate: "10.0.0.0/8", SecondFactor: "administrators", LogFormat: "json", LogLevel: slog.LevelDebug,
 	}
 	if diff := diffConfig(want, got); diff != "" {
 		t.Errorf("LoadAPI (-want +got):\n%s", diff)
@@ -242,6 +242,7 @@ func TestFaults(t *testing.T) {
 		{"ROLLCALL_MAX_ROWS", "100000001", "is more than 100000000"},
 		{"ROLLCALL_IMPORT_WAIT", "61s", "is more than 60s"},
 		{"ROLLCALL_RETENTION", "forever", "is not a duration"},
+		{"ROLLCALL_SECOND_FACTOR", "everybody", "is neither optional nor administrators"},
 		{"ROLLCALL_LOG", "xml", "is neither text nor json"},
 		{"ROLLCALL_LOG_LEVEL", "loud", "is not a log level"},
 	} {

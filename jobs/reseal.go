@@ -7,6 +7,7 @@ import (
 
 	"github.com/google/uuid"
 
+	"rollcall/auth"
 	"rollcall/webhook"
 )
 
@@ -28,7 +29,7 @@ const (
 func (c *Courier) reseal(ctx context.Context) error {
 	ctx, cancel := context.WithTimeout(ctx, resealMost)
 	defer cancel()
-	return errors.Join(c.resealPassword(ctx), c.resealWebhooks(ctx))
+	return errors.Join(c.resealPassword(ctx), c.resealWebhooks(ctx), c.resealFactors(ctx))
 }
 
 // resealPassword does so with the SMTP password.
@@ -60,6 +61,26 @@ func (c *Courier) resealWebhooks(ctx context.Context) error {
 				fresh.Previous = &previous
 			}
 			if err := c.store.ResealWebhook(ctx, old, fresh); err != nil {
+				return err
+			}
+		}
+	}
+}
+
+// resealFactors does so with the secrets of second factors.
+func (c *Courier) resealFactors(ctx context.Context) error {
+	for after := uuid.Nil; ; {
+		page, err := c.store.SecondFactorSecrets(ctx, after, resealPage)
+		if err != nil || len(page) == 0 {
+			return err
+		}
+		for _, old := range page {
+			after = old.UserID
+			fresh := c.fresh(old.Secret, auth.TOTPContext(old.UserID))
+			if fresh == old.Secret {
+				continue
+			}
+			if err := c.store.ResealSecondFactor(ctx, old, fresh); err != nil {
 				return err
 			}
 		}

@@ -6,6 +6,7 @@ import (
 
 	"rollcall/auth"
 	"rollcall/jobs"
+	"rollcall/roster"
 	"rollcall/storage"
 )
 
@@ -44,5 +45,38 @@ func TestPasswordIsSealedAnew(t *testing.T) {
 	}
 	if got, err := alone.Open(after.SealedPassword, jobs.PasswordContext); err != nil || got != password {
 		t.Errorf("opened with the new secret: %q, %v", got, err)
+	}
+}
+
+// TestSecondFactorIsSealedAnew likewise, and an unfinished one too.
+func TestSecondFactorIsSealedAnew(t *testing.T) {
+	t.Parallel()
+	h := newHooked(t)
+	id, err := h.store.CreateUser(t.Context(), storage.NewUser{Email: "a@example.com", EmailKey: "a@example.com", Name: "A", Role: roster.RoleUser, PasswordHash: "hash"}, 0, tester)
+	if err != nil {
+		t.Fatal(err)
+	}
+	secret := auth.NewTOTPSecret()
+	if err := h.store.BeginSecondFactor(t.Context(), id, h.sealer.Seal(secret, auth.TOTPContext(id))); err != nil {
+		t.Fatal(err)
+	}
+	first, second := strings.Repeat("s", auth.MinSecretLength), strings.Repeat("t", auth.MinSecretLength)
+	if h.sealer, err = auth.NewSealer(second, first); err != nil {
+		t.Fatal(err)
+	}
+	h.ended(oneRow)
+	stop := h.work(jobs.CourierConfig{})
+	h.settled(1) // by then the courier has sealed anew what there was
+	stop()
+	alone, err := auth.NewSealer(second)
+	if err != nil {
+		t.Fatal(err)
+	}
+	f, err := h.store.SecondFactorOf(t.Context(), id)
+	if err != nil {
+		t.Fatal(err)
+	}
+	if got, err := alone.Open(f.Secret, auth.TOTPContext(id)); err != nil || got != secret {
+		t.Errorf("opened with the new secret: %v", err)
 	}
 }

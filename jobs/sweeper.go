@@ -132,7 +132,7 @@ func (s *sweeper) purge(ctx context.Context) error {
 			return err
 		}
 		if done {
-			return s.store.ForgetSessions(ctx)
+			return errors.Join(s.store.ForgetSessions(ctx), s.store.ForgetEnrolments(ctx))
 		}
 		s.meter.sweeps.WithLabelValues("purge").Inc()
 	}

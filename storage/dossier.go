@@ -17,6 +17,7 @@ type Dossier struct {
 	Imports   []DossierImport  `json:"imports"`                 // started by the person
 	Refused   []DossierRow     `json:"refused_rows"`            // rows of files that name the person's address
 	ResetAt   *time.Time       `json:"password_reset_asked_at"` // when a new password was last asked for, if it is still known
+	Factor    *time.Time       `json:"second_factor_since"`     // when the second factor was set up; nil: there is none
 }
 
 // DossierUser is the account.
@@ -116,6 +117,9 @@ func (s *Store) Dossier(ctx context.Context, p Person, by Entry) (d Dossier, err
 		}
 	}
 	if err := tx.GetContext(ctx, &d.ResetAt, `SELECT max(asked_at) FROM password_resets WHERE email_key = $1`, p.EmailKey); err != nil {
+		return d, err
+	}
+	if err := tx.GetContext(ctx, &d.Factor, `SELECT max(confirmed_at) FROM second_factors WHERE user_id = $1`, p.UserID); err != nil {
 		return d, err
 	}
 	if err := audit(ctx, tx, by.on("user.dossier", "user", p.UserID)); err != nil {

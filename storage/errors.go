@@ -32,6 +32,8 @@ var (
 	ErrWrongState = errors.New("wrong state")
 	// ErrAlreadyExists: there is one with that name or address.
 	ErrAlreadyExists = errors.New("already exists")
+	// ErrCodeUsed: the code of a second factor was used before, or is none.
+	ErrCodeUsed = errors.New("code used")
 	// ErrPurged: retention has taken it.
 	ErrPurged = errors.New("purged")
 	// ErrUnavailable: the database is away, starting, full or has no

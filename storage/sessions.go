@@ -17,6 +17,7 @@ import (
 type SignIn struct {
 	UserID       uuid.UUID
 	PasswordHash string        // that the password was held against
+	Proof        Proof         // of the second factor, if there is one
 	Session      [32]byte      // hash of the session's secret
 	Browser      string        // what the person is told about where it was begun
 	Life         time.Duration // of the session, at most
@@ -24,9 +25,10 @@ type SignIn struct {
 
 // CreateSession signs a user in, from by's network address. [ErrWrongState] if
 // the password is no longer the one that was verified or the user is no longer
-// active: verifying takes a while, in which another may be set. The lock has a
-// change of password wait for the session, which it then ends, or the session
-// for the change.
+// active, or if a second factor is set up and there is no proof of it; [ErrCodeUsed]
+// if the proof is used up. Verifying takes a while, in which all of that may
+// change. The lock has a change wait for the session, which it then ends, or the
+// session for the change.
 func (s *Store) CreateSession(ctx context.Context, in SignIn, by Entry) (err error) {
 	defer translate(&err, "create session of user %s", in.UserID)
 	return s.transact(ctx, func(tx *sqlx.Tx) error {
@@ -39,14 +41,33 @@ func (s *Store) CreateSession(ctx context.Context, in SignIn, by Entry) (err err
 		if err != nil {
 			return err
 		}
+		if err := takeFactor(ctx, tx, in); err != nil {
+			return err
+		}
 		if _, err := tx.ExecContext(ctx, `
 			INSERT INTO sessions (token_hash, user_id, address, browser, expires_at)
 			VALUES ($1, $2, $3, $4, now() + make_interval(secs => $5))`,
 			in.Session[:], in.UserID, by.Address, in.Browser, seconds(in.Life)); err != nil {
 			return err
 		}
-		return audit(ctx, tx, by.on("session.create", "user", in.UserID))
+		return audit(ctx, tx, by.on("session.create", "user", in.UserID).with(in.Proof.told()))
 	})
+}
+
+// takeFactor uses up the proof of a second factor, or finds that none is needed.
+func takeFactor(ctx context.Context, tx *sqlx.Tx, in SignIn) error {
+	if in.Proof != (Proof{}) {
+		return in.Proof.take(ctx, tx, in.UserID)
+	}
+	var needed bool
+	if err := tx.GetContext(ctx, &needed, `
+		SELECT EXISTS (SELECT FROM second_factors WHERE user_id = $1 AND confirmed_at IS NOT NULL)`, in.UserID); err != nil {
+		return err
+	}
+	if needed {
+		return ErrWrongState
+	}
+	return nil
 }
 
 // SessionUser finds who is signed in with this session. ErrNotFound if nobody
@@ -151,17 +172,24 @@ func (s *Store) ChangePassword(ctx context.Context, c PasswordChange, by Entry) 
 		if err := affectedOne(r, ErrWrongState); err != nil {
 			return err
 		}
-		r, err = tx.ExecContext(ctx, `
-			UPDATE sessions SET token_hash = $3 WHERE user_id = $1 AND token_hash = $2`, c.UserID, c.Current[:], c.Renewed[:])
-		if err != nil {
-			return err
-		}
-		if err := affectedOne(r, ErrNotFound); err != nil {
-			return err
-		}
-		if _, err := tx.ExecContext(ctx, `DELETE FROM sessions WHERE user_id = $1 AND token_hash <> $2`, c.UserID, c.Renewed[:]); err != nil {
+		if err := renewSession(ctx, tx, c.UserID, c.Current, c.Renewed); err != nil {
 			return err
 		}
 		return audit(ctx, tx, by.on("password.change", "user", c.UserID))
 	})
+}
+
+// renewSession gives a session a new secret, for its owner has proved anew who
+// they are, and ends all others of the user. ErrNotFound if it is over.
+func renewSession(ctx context.Context, tx *sqlx.Tx, userID uuid.UUID, current, renewed [32]byte) error {
+	r, err := tx.ExecContext(ctx, `
+		UPDATE sessions SET token_hash = $3 WHERE user_id = $1 AND token_hash = $2`, userID, current[:], renewed[:])
+	if err != nil {
+		return err
+	}
+	if err := affectedOne(r, ErrNotFound); err != nil {
+		return err
+	}
+	_, err = tx.ExecContext(ctx, `DELETE FROM sessions WHERE user_id = $1 AND token_hash <> $2`, userID, renewed[:])
+	return err
 }

@@ -4,7 +4,7 @@
 // never by SQLSTATE.
 //
 // Lock order, for every transaction that takes more than one: imports (by id),
-// users (by email_key), invitations. A batch creates its users before it locks
+// users (by email_key), invitations, second factors. A batch creates its users before it locks
 // its import; nobody sees those yet, so nobody can wait for them but another
 // batch with the same addresses: see Batch.Turn.
 package storage

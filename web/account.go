@@ -28,6 +28,7 @@ const others = "others"
 type accountView struct {
 	Account    *roster.User
 	Sessions   []storage.Session
+	Factor     *storage.SecondFactor // nil: none
 	MinLength  int
 	Complaints []string // why the new password was refused
 	Problem    string   // why no session was ended
@@ -46,6 +47,7 @@ var accountDone = map[string]string{
 	"password": "The password is changed. Everywhere else you are signed out.",
 	"session":  "That browser is signed out.",
 	others:     "You are signed out everywhere else.",
+	"factor":   "The second factor is removed. Everywhere else you are signed out.",
 }
 
 func (s *Site) showAccount(c *gin.Context, user *roster.User) error {
@@ -57,6 +59,9 @@ func (s *Site) account(c *gin.Context, status int, user *roster.User, v accountV
 	current, _ := s.cookie.read(c.Request)
 	sessions, err := s.Store.Sessions(c.Request.Context(), user.ID, current, sessionIdle, listSize)
 	if err != nil {
+		return err
+	}
+	if v.Factor, err = s.factorOf(c.Request.Context(), user.ID); err != nil {
 		return err
 	}
 	v.Account, v.Sessions, v.MinLength = user, sessions, auth.MinPasswordLength
@@ -170,11 +175,7 @@ func (s *Site) prove(c *gin.Context, user *roster.User, password string) (hash s
 }
 
 func (s *Site) verifyOwn(ctx context.Context, user *roster.User, password string) (hash string, right bool, err error) {
-	key, err := roster.EmailKey(user.Email)
-	if err != nil {
-		return "", false, err
-	}
-	known, err := s.Store.CredentialsOf(ctx, key)
+	known, err := s.credentialsOf(ctx, user)
 	if err != nil {
 		return "", false, err
 	}

@@ -18,6 +18,10 @@ const (
 	accountPace       = time.Minute
 	failuresAnAddress = 50 // by strangers at one network address
 	addressPace       = 10 * time.Second
+
+	// A code has six digits, of which three fit at any time, so that guessing one
+	// takes some ten years at this pace. Only who knows the password gets this far.
+	codePace = 15 * time.Minute
 )
 
 // attempts bounds failed sign-ins. A browser that has signed in to an account
@@ -30,10 +34,11 @@ type attempts struct {
 	device  *throttle // by account and browser that has signed in before
 }
 
-func newAttempts() attempts {
+// newAttempts lets strangers fail again at these paces.
+func newAttempts(account, address time.Duration) attempts {
 	return attempts{
-		account: newThrottle(failuresAnAccount, accountPace),
-		address: newThrottle(failuresAnAddress, addressPace),
+		account: newThrottle(failuresAnAccount, account),
+		address: newThrottle(failuresAnAddress, address),
 		device:  newThrottle(failuresAnAccount, accountPace),
 	}
 }

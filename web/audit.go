@@ -40,7 +40,7 @@ type auditKind struct{ Action, Label string }
 func (auditView) Kinds() []auditKind {
 	return []auditKind{
 		{"import.", "Imports"}, {"user.", "Users"}, {"invitation.", "Invitations"}, {"session.", "Sign-ins and sessions"},
-		{"password.", "Passwords"}, {"token.", "API tokens"}, {"settings.", "Settings"},
+		{"password.", "Passwords"}, {"second_factor.", "Second factors"}, {"token.", "API tokens"}, {"settings.", "Settings"},
 	}
 }
 
@@ -59,7 +59,9 @@ var auditWords = map[string]string{
 	"invitation.accept": "accepted the invitation", "invitation.resend": "sent an invitation again", "invitation.revoke": "withdrew an invitation",
 	"user.erase": "erased a person", "user.dossier": "exported what is kept about a user",
 	"password.reset": "set a new password", "password.change": "changed the own password",
-	"session.create": "signed in", "session.end": "ended sessions",
+	"second_factor.set": "set up a second factor", "second_factor.codes": "made new recovery codes", "second_factor.remove": "removed the own second factor",
+	"second_factor.reset": "removed the second factor of a user",
+	"session.create":      "signed in", "session.end": "ended sessions",
 	"settings.email": "changed the e-mail settings", "settings.email.clear": "went back to the e-mail settings of the environment",
 	"token.create": "made an API token", "token.revoke": "revoked an API token",
 	"user.change": "changed a user", "user.create": "created a user", "user.export": "exported users",

@@ -19,6 +19,7 @@ import (
 // What a handler decides by returning it.
 var (
 	errSignedOut   = errors.New("nobody is signed in")
+	errOwing       = errors.New("a second factor is to be set up first")
 	errHidden      = errors.New("not for who is signed in")
 	errCrossOrigin = errors.New("request from another origin")
 	errForeignHost = errors.New("request for another host")
@@ -106,6 +107,9 @@ func (s *Site) fail(c *gin.Context, user *roster.User, err error) {
 		panic(http.ErrAbortHandler)
 	case errors.Is(err, errSignedOut):
 		seeOther(c, signInPath(c.Request))
+		return
+	case errors.Is(err, errOwing):
+		seeOther(c, factorPath)
 		return
 	case errors.Is(c.Request.Context().Err(), context.Canceled):
 		return // nobody is there to read an answer

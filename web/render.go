@@ -34,6 +34,7 @@ type frame struct {
 	Title    string  // of the page, without the brand
 	Section  section // marked in the navigation; "" for none
 	Refresh  int     // seconds after which the browser loads the page again; 0: never
+	Bare     bool    // leads nowhere but out: nothing else opens yet
 }
 
 // section is an entry of the navigation.

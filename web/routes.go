@@ -34,6 +34,8 @@ func (s *Site) Register(r gin.IRouter) {
 	own.get("/admin", s.page(s.home))
 	own.get("/signin", s.page(s.showSignIn))
 	own.POST("/signin", s.page(s.signIn))
+	own.get(codePath, s.page(s.showCode))
+	own.POST(codePath, s.page(s.enterCode))
 	own.POST("/signout", s.page(s.signOut))
 	own.get("/forgot", s.page(s.showForgot))
 	own.POST("/forgot", s.page(s.forgot))
@@ -42,6 +44,11 @@ func (s *Site) Register(r gin.IRouter) {
 	own.get(accountPath, s.signedInOnly(s.showAccount))
 	own.POST(accountPath+"/password", s.signedInOnly(s.changePassword))
 	own.POST(accountPath+"/sessions", s.signedInOnly(s.endSessions))
+	own.get(factorPath, s.signedInOnly(s.showFactor))
+	own.POST(factorPath, s.signedInOnly(s.beginFactor))
+	own.POST(factorPath+"/confirm", s.signedInOnly(s.confirmFactor))
+	own.POST(factorPath+"/codes", s.signedInOnly(s.renewCodes))
+	own.POST(factorPath+"/remove", s.signedInOnly(s.removeFactor))
 	own.get("/admin/users/export.csv", s.adminStream(s.exportUsers))
 	own.get("/admin/users/change", s.admin(s.showChange))
 	own.POST("/admin/users/change", s.admin(s.changeUsers))
@@ -122,14 +129,20 @@ func (s *Site) serve(c *gin.Context, h userHandler) {
 	defer s.recover(c)
 	need, listed := access.Of(c.Request.Method, c.FullPath())
 	user, err := s.visitor(c, need)
+	caller := callerOf(user)
+	if err == nil && user != nil {
+		caller.Owes, err = s.owes(c.Request.Context(), user)
+	}
 	if err == nil {
-		switch verdict := need.Admits(callerOf(user)); {
+		switch verdict := need.Admits(caller); {
 		case !listed:
 			err = storage.ErrNotFound
 		case verdict == access.Granted:
 			err = h(c, user)
 		case verdict == access.Unknown:
 			err = errSignedOut
+		case verdict == access.Owing:
+			err = errOwing
 		default:
 			err = errHidden
 		}

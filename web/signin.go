@@ -2,6 +2,7 @@ package web
 
 import (
 	"context"
+	"crypto/sha256"
 	"errors"
 	"fmt"
 	"math"
@@ -32,13 +33,14 @@ type signInView struct {
 	Refused bool          // the last try was refused
 	Left    bool          // one has just signed out
 	Changed bool          // one has just set a new password
+	Late    bool          // the code did not come in time
 	Wait    time.Duration // too many tries: the next one after this; 0: now
 }
 
 func (signInView) frame() frame { return frame{Template: "signin", Title: "Sign in"} }
 
 func (s *Site) showSignIn(c *gin.Context) error {
-	return s.show(c, http.StatusOK, nil, signInView{Next: foreign.OwnPath(c.Query("next")), Left: c.Query("left") != "", Changed: c.Query("changed") != ""})
+	return s.show(c, http.StatusOK, nil, signInView{Next: foreign.OwnPath(c.Query("next")), Left: c.Query("left") != "", Changed: c.Query("changed") != "", Late: c.Query("late") != ""})
 }
 
 func (s *Site) signIn(c *gin.Context) error {
@@ -54,9 +56,9 @@ func (s *Site) signIn(c *gin.Context) error {
 		retryAfter(c, wait)
 		return s.show(c, http.StatusTooManyRequests, nil, signInView{Email: email, Next: next, Wait: max(wait, time.Minute)})
 	}
-	err = s.enter(c, email, form.Get("password"))
-	if errors.Is(err, storage.ErrWrongState) { // the password was changed, or hashed anew, meanwhile
-		err = s.enter(c, email, form.Get("password"))
+	where, err := s.enter(c, email, form.Get("password"), next)
+	if errors.Is(err, storage.ErrWrongState) { // what was verified is another by now
+		where, err = s.enter(c, email, form.Get("password"), next)
 	}
 	if !errors.Is(err, errRefused) {
 		attempt.forgive() // right, or not a guess that was answered
@@ -68,36 +70,53 @@ func (s *Site) signIn(c *gin.Context) error {
 	if err != nil {
 		return err
 	}
-	if next == "" {
-		next = landing
-	}
-	seeOther(c, next)
+	seeOther(c, where)
 	return nil
 }
 
-// enter signs in whose address and password these are, or returns errRefused.
-// storage.ErrWrongState: what was verified is no longer so.
-func (s *Site) enter(c *gin.Context, email, password string) error {
-	ctx := c.Request.Context()
-	known, err := s.authenticate(ctx, email, password)
+// enter signs in whose address and password these are, or asks them for a code of
+// their second factor, and returns where to go then. errRefused for anybody else;
+// storage.ErrWrongState if the password was changed, or hashed anew, meanwhile.
+func (s *Site) enter(c *gin.Context, email, password, next string) (where string, err error) {
+	known, err := s.authenticate(c.Request.Context(), email, password)
 	if err != nil {
-		return err
+		return "", err
 	}
+	factor, err := s.factorOf(c.Request.Context(), known.UserID)
+	if err != nil {
+		return "", err
+	}
+	if factor != nil {
+		s.writeHalfway(c.Writer, halfway{known.UserID, sha256.Sum256([]byte(known.PasswordHash)), factor.Now.Add(halfwayLife), next})
+		return codePath, nil
+	}
+	return s.admit(c, known, email, next, storage.Proof{})
+}
+
+// admit opens a session and returns where to go: next, or the landing page.
+func (s *Site) admit(c *gin.Context, known storage.Credentials, email, next string, proof storage.Proof) (where string, err error) {
+	ctx := c.Request.Context()
 	secret, hash := auth.NewSession()
-	in := storage.SignIn{UserID: known.UserID, PasswordHash: known.PasswordHash, Session: hash, Browser: browserWords(c.Request), Life: sessionLife}
+	in := storage.SignIn{
+		UserID: known.UserID, PasswordHash: known.PasswordHash, Proof: proof,
+		Session: hash, Browser: browserWords(c.Request), Life: sessionLife,
+	}
 	if err := s.Store.CreateSession(ctx, in, entry(c, &roster.User{ID: known.UserID, Email: email})); err != nil {
-		return err
+		return "", err
 	}
 	// A fresh secret with every sign-in: one that somebody planted or saw
 	// before is worth nothing (session fixation).
 	if old, ok := s.cookie.read(c.Request); ok {
 		if err := s.Store.EndSession(ctx, old); err != nil {
-			return err
+			return "", err
 		}
 	}
 	s.cookie.write(c.Writer, secret)
 	s.remember(c.Writer, accountKey(email))
-	return nil
+	if next == "" {
+		next = landing
+	}
+	return next, nil
 }
 
 // errRefused is the one answer to every combination of address and password
@@ -155,6 +174,7 @@ func (s *Site) signOut(c *gin.Context) error {
 		}
 	}
 	s.cookie.write(c.Writer, "")
+	s.endHalfway(c.Writer)
 	c.Header("Clear-Site-Data", `"cache", "storage"`)
 	seeOther(c, "/signin?left=1")
 	return nil

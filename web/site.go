@@ -58,6 +58,10 @@ type Deps struct {
 	InvitationTTL  time.Duration // life of a set-password link, told to administrators
 	MaxUploadBytes int64         // largest file accepted, in bytes
 
+	// AdminsNeedFactor opens nothing to administrators before they have set a
+	// second factor up.
+	AdminsNeedFactor bool
+
 	// Stopping is closed when the server is about to stop: streams end then.
 	// nil: they end with their clients.
 	Stopping <-chan struct{}
@@ -70,7 +74,8 @@ type Site struct {
 	uploads    *upload.Receiver
 	streams    chan struct{} // one token for each page that follows an import by events
 	cookie     sessionCookie
-	attempts   attempts
+	attempts   attempts // passwords
+	codes      attempts // codes of second factors
 	mailing    mailing
 	resetAsks  *throttle // resets asked for, by network address
 	resets     *resetSender
@@ -89,7 +94,7 @@ func New(d Deps) (*Site, error) {
 		Deps: d, public: public, cookie: newSessionCookie(public), sameOrigin: http.NewCrossOriginProtection(),
 		uploads:  upload.NewReceiver(d.Store, upload.Limits{FileBytes: d.MaxUploadBytes, Large: largeUploads}),
 		streams:  make(chan struct{}, maxStreams),
-		attempts: newAttempts(), mailing: mailing{d.Store, d.Sealer, d.Mail}, resetAsks: newThrottle(resetBurst, resetPace),
+		attempts: newAttempts(accountPace, addressPace), codes: newAttempts(codePace, codePace), mailing: mailing{d.Store, d.Sealer, d.Mail}, resetAsks: newThrottle(resetBurst, resetPace),
 		resets: &resetSender{
 			store: d.Store, signer: d.Signer, mailing: mailing{d.Store, d.Sealer, d.Mail}, log: d.Log, brand: d.Brand, public: d.PublicURL, hint: make(chan struct{}, 1),
 		},
