@@ -291,6 +291,27 @@ func (b *browser) upload(filename, content string, fields ...string) page {
 	return b.send("/admin/users/import", filename, content, fields...)
 }
 
+// imports uploads people, and returns when they are users or refused: on a busy
+// machine that is later than the answer.
+func (b *browser) imports(content string) {
+	b.Helper()
+	b.upload("people.csv", content).want(http.StatusSeeOther)
+	tick := time.NewTicker(10 * time.Millisecond)
+	defer tick.Stop()
+	for end := time.Now().Add(time.Minute); ; <-tick.C {
+		var under int
+		if err := b.store.DB().QueryRow(`SELECT count(*) FROM imports WHERE finished_at IS NULL`).Scan(&under); err != nil {
+			b.Fatal(err)
+		}
+		if under == 0 {
+			return
+		}
+		if time.Now().After(end) {
+			b.Fatal("not imported within a minute")
+		}
+	}
+}
+
 // send sends a form with a file to a path.
 func (b *browser) send(path, filename, content string, fields ...string) page {
 	b.Helper()

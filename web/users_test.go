@@ -71,7 +71,7 @@ func TestUsersFilters(t *testing.T) {
 func TestUsersSortedPages(t *testing.T) {
 	t.Parallel()
 	b := newHouse(t).admin()
-	b.upload("people.csv", people(130))
+	b.imports(people(130))
 	for _, order := range []string{"", "-added", "name", "-name", "email", "-department", "role", "-status"} {
 		var all []string
 		for path := "/admin/users?sort=" + order; path != ""; {
@@ -157,7 +157,7 @@ func TestUserChanges(t *testing.T) {
 func TestUserChangesOfMany(t *testing.T) {
 	t.Parallel()
 	b := newHouse(t).admin()
-	b.upload("people.csv", people(20))
+	b.imports(people(20))
 	b.get("/admin/users/change").want(http.StatusSeeOther)
 	b.follow(b.get("/admin/users/change?back=/admin/users?q=person")).says(".toast", "Choose one or more users first.").says(".head .sub", "18 users match")
 	p := b.get("/admin/users?q=person")
