@@ -80,7 +80,7 @@ func TestCommitUnanswered(t *testing.T) {
 	})
 	p := &poster{h: h, files: l.files}
 	p.post(4)
-	h.rowsIn(p.ids, 3*time.Minute)
+	h.rowsIn(p.ids, l.patience())
 	h.line.Judge(nil)
 	h.lapse(l)
 	got := h.outcome(l, p.ids)
