@@ -160,17 +160,22 @@ func encryptedPostgres(t *testing.T, certificate, key, password string) string {
 		t.Fatal(err)
 	}
 	t.Cleanup(func() { server.Stop(ctx, syscall.SIGQUIT) })
-	for deadline := time.Now().Add(time.Minute); ; {
-		conn, err := net.Dial("tcp", net.JoinHostPort("127.0.0.1", port))
+	url := "postgres://rollcall:" + password + "@" + net.JoinHostPort(otherMachine, port) + "/rollcall"
+	if db, err = sql.Open("postgres", url+"?sslmode=verify-full&sslrootcert="+certificate); err != nil {
+		t.Fatal(err)
+	}
+	defer db.Close()
+	tick := time.NewTicker(20 * time.Millisecond)
+	defer tick.Stop()
+	for deadline := time.Now().Add(time.Minute); ; <-tick.C { // it listens before it recovers
+		err := db.PingContext(ctx)
 		if err == nil {
-			conn.Close()
-			break
+			return url
 		}
 		if time.Now().After(deadline) {
-			t.Fatalf("PostgreSQL does not listen: %v\n%s", err, server.Tail())
+			t.Fatalf("PostgreSQL does not answer: %v\n%s", err, server.Tail())
 		}
 	}
-	return "postgres://rollcall:" + password + "@" + net.JoinHostPort(otherMachine, port) + "/rollcall"
 }
 
 func freePort(t *testing.T) string {
