@@ -306,7 +306,7 @@ func TestRotation(t *testing.T) {
 	d := h.settled(1)[0]
 	h.verify(h.receiver.all()[0], h.secret)
 	h.verify(h.receiver.all()[0], old)
-	if _, err := h.store.DB().Exec(`UPDATE webhooks SET previous_until = now()`); err != nil {
+	if _, err := h.store.DB().Exec(`UPDATE webhooks SET previous_until = now() - interval '1 minute'`); err != nil {
 		t.Fatal(err)
 	}
 	if _, err := h.store.Redeliver(t.Context(), h.webhook.ID, d.ID, tester); err != nil {
