@@ -65,8 +65,8 @@ type Mailer struct {
 	meter    *Metrics
 	signer   linkSigner
 	postman  *Postman
-	claimer  *claimer
-	marker   *marker
+	claimer  claimer
+	marker   marker
 	recorder *recorder
 	// turns has room for as many attempts as there are connections, each from
 	// before the mail goes out until it is marked as handed over.
@@ -97,18 +97,19 @@ func (m *Mailer) Run(ctx context.Context) {
 // An attempt that has begun when ctx ends has [MailerConfig.Grace] left: cut off
 // after the mail was handed over, it would have to be made again.
 func (m *Mailer) Send(ctx context.Context, d storage.DueInvitation) error {
-	out, err := m.claim(ctx, d)
+	out, err := m.claimer.claim(ctx, d)
 	if errors.Is(err, storage.ErrNotClaimable) || errors.Is(err, storage.ErrMailPaused) {
 		return nil
 	}
 	if err != nil {
 		return err
 	}
-	done := func() {}
-	var failed error
-	if !out.HandedOver {
-		done, failed = m.attempt(ctx, out)
+	if out.HandedOver { // by a worker that did not live to record it
+		ctx, cancel := lasting(ctx, m.cfg.Lease, settleGrace)
+		defer cancel()
+		return m.recorder.record(ctx, outcomeOf(out, roster.InvitationSent))
 	}
+	done, failed := m.attempt(ctx, out)
 	defer done()
 	outcome, pause := m.outcome(out, failed)
 	// What is left of the lease; nobody else touches the invitation before.
@@ -123,16 +124,8 @@ func (m *Mailer) Send(ctx context.Context, d storage.DueInvitation) error {
 	return errors.Join(err, m.recorder.record(ctx, outcome))
 }
 
-const (
-	claimTimeout = 10 * time.Second // a claim whose answer is not awaited holds until its lease is over
-	settleGrace  = 5 * time.Second  // for recording, when the worker is to stop
-)
-
-func (m *Mailer) claim(ctx context.Context, d storage.DueInvitation) (storage.Outgoing, error) {
-	ctx, cancel := context.WithTimeout(context.WithoutCancel(ctx), claimTimeout)
-	defer cancel()
-	return m.claimer.claim(ctx, d)
-}
+// settleGrace is left for recording when the worker is to stop.
+const settleGrace = 5 * time.Second
 
 // lasting returns a context that outlives ctx by grace and ends after most at
 // the latest.
@@ -208,11 +201,15 @@ type pause struct {
 	most   time.Duration
 }
 
+func outcomeOf(out storage.Outgoing, status roster.InvitationStatus) storage.Outcome {
+	return storage.Outcome{UserID: out.UserID, Dispatch: out.Dispatch, Generation: out.Generation, Status: status}
+}
+
 // outcome decides what an attempt's error means for the invitation, and whether
 // all sending pauses. A spared invitation is due again at once: what holds it
 // back is the pause, and others that have waited longer go first.
 func (m *Mailer) outcome(out storage.Outgoing, err error) (storage.Outcome, pause) {
-	o := storage.Outcome{UserID: out.UserID, Dispatch: out.Dispatch, Generation: out.Generation, Status: roster.InvitationPending}
+	o := outcomeOf(out, roster.InvitationPending)
 	var f *mail.Failure
 	switch {
 	case err == nil:

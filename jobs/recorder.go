@@ -9,19 +9,14 @@ import (
 	"rollcall/storage"
 )
 
-// recorder commits the outcomes of many attempts in one transaction: what comes
-// in shortly after the first, or while the last one is being committed.
+// recorder commits the outcomes of many attempts in one transaction.
 type recorder struct {
+	*together[storage.Outcome, error]
 	store *storage.Store
-	in    chan entry
 }
 
 // entry is an outcome and who waits for it to be committed.
-type entry struct {
-	outcome storage.Outcome
-	waiting context.Context
-	done    chan<- error
-}
+type entry = asked[storage.Outcome, error]
 
 const (
 	recordMost    = 500                    // outcomes in one transaction
@@ -32,37 +27,20 @@ const (
 )
 
 func newRecorder(store *storage.Store) *recorder {
-	return &recorder{store: store, in: make(chan entry, recordMost)}
+	r := &recorder{store: store}
+	r.together = newTogether(recordMost, recordLinger, r.settle)
+	return r
 }
 
 // record returns when the outcome is committed, or is known not to be. While
 // the database is away it is tried again until ctx ends: a mail whose sending
 // is not on record would be sent a second time.
 func (r *recorder) record(ctx context.Context, o storage.Outcome) error {
-	done := make(chan error, 1)
-	select {
-	case r.in <- entry{o, ctx, done}:
-	case <-ctx.Done():
-		return ctx.Err()
+	err, waited := r.ask(ctx, o)
+	if waited != nil {
+		return waited
 	}
-	select {
-	case err := <-done:
-		return err
-	case <-ctx.Done():
-		return ctx.Err()
-	}
-}
-
-// run commits until ctx ends; whoever calls record must have stopped by then.
-func (r *recorder) run(ctx context.Context) {
-	for {
-		select {
-		case e := <-r.in:
-			r.settle(ctx, gather(r.in, e, recordMost, recordLinger))
-		case <-ctx.Done():
-			return
-		}
-	}
+	return err
 }
 
 // settle commits the entries, as often as it takes while anybody waits.
@@ -92,9 +70,9 @@ func passing(err error) bool {
 func (r *recorder) answer(entries []entry, err error) {
 	for _, e := range entries {
 		if err != nil && len(entries) > 1 {
-			e.done <- r.commit([]entry{e})
+			e.answer <- r.commit([]entry{e})
 		} else {
-			e.done <- err
+			e.answer <- err
 		}
 	}
 }
@@ -102,11 +80,7 @@ func (r *recorder) answer(entries []entry, err error) {
 func (r *recorder) commit(entries []entry) error {
 	ctx, cancel := context.WithTimeout(context.Background(), recordTimeout)
 	defer cancel()
-	outcomes := make([]storage.Outcome, len(entries))
-	for i, e := range entries {
-		outcomes[i] = e.outcome
-	}
-	err := r.store.RecordOutcomes(ctx, outcomes)
+	err := r.store.RecordOutcomes(ctx, values(entries))
 	if err != nil && ctx.Err() != nil {
 		return ctx.Err() // however the driver words it
 	}

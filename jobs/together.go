@@ -1,0 +1,93 @@
+package jobs
+
+import (
+	"context"
+	"time"
+)
+
+// together does something for many who ask for it at about the same time, with
+// one statement for all: a transaction for many costs little more than one for a
+// few, and waits for the disk once. What comes in while one is under way goes
+// with the next.
+type together[T, R any] struct {
+	most   int           // of those that are served together
+	linger time.Duration // for more to come after the first; 0: none
+	// serve answers each, or leaves those be who do not wait any longer. It is
+	// given the context of run, whose end is the end of waiting only.
+	serve func(ctx context.Context, all []asked[T, R])
+	in    chan asked[T, R]
+}
+
+// asked is what somebody asks for, and who waits for the answer.
+type asked[T, R any] struct {
+	value   T
+	waiting context.Context
+	answer  chan<- R // has room for it
+}
+
+func newTogether[T, R any](most int, linger time.Duration, serve func(context.Context, []asked[T, R])) *together[T, R] {
+	return &together[T, R]{most: most, linger: linger, serve: serve, in: make(chan asked[T, R], most)}
+}
+
+// ask returns the answer, or the error of ctx if that ends first: then nobody
+// knows what became of it.
+func (t *together[T, R]) ask(ctx context.Context, value T) (answer R, err error) {
+	answered := make(chan R, 1)
+	select {
+	case t.in <- asked[T, R]{value, ctx, answered}:
+	case <-ctx.Done():
+		return answer, ctx.Err()
+	}
+	select {
+	case answer = <-answered:
+		return answer, nil
+	case <-ctx.Done():
+		return answer, ctx.Err()
+	}
+}
+
+// run serves until ctx ends; whoever asks must have stopped by then.
+func (t *together[T, R]) run(ctx context.Context) {
+	for {
+		select {
+		case first := <-t.in:
+			t.serve(ctx, t.gather(first))
+		case <-ctx.Done():
+			return
+		}
+	}
+}
+
+// gather takes what waits already, and what comes within linger of the first.
+func (t *together[T, R]) gather(first asked[T, R]) []asked[T, R] {
+	all := []asked[T, R]{first}
+	over := time.NewTimer(t.linger)
+	defer over.Stop()
+	for len(all) < t.most {
+		select {
+		case next := <-t.in:
+			all = append(all, next)
+			continue
+		default:
+		}
+		if t.linger == 0 {
+			return all
+		}
+		select {
+		case next := <-t.in:
+			all = append(all, next)
+		case <-over.C:
+			return all
+		}
+	}
+	return all
+}
+
+// values are what is asked for, in that order.
+func values[T, R any](all []asked[T, R]) []T {
+	values := make([]T, len(all))
+	for i, a := range all {
+		values[i] = a.value
+	}
+	return values
+}
