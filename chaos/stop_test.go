@@ -28,7 +28,7 @@ func TestStop(t *testing.T) {
 	sleeper.Process.Signal(syscall.SIGSTOP)
 	stopped := time.Now()
 	h.line.Delay(0)
-	time.Sleep(2 * time.Second) // what was on its way to PostgreSQL arrives, and may be a commit
+	fence := one[int64](h, `SELECT fence FROM imports WHERE id = $1`, id)
 	at := h.read(id)
 	if ended(at) {
 		t.Fatal("the import was over before the worker was stopped: make it larger")
@@ -36,7 +36,9 @@ func TestStop(t *testing.T) {
 	h.startWorker()
 	// The lease, and where the worker was stopped with a transaction open, the
 	// time after which PostgreSQL ends that.
-	h.until(id, time.Minute, func(i imported) bool { return i.Processed > at.Processed || ended(i) })
+	h.eventually(time.Minute, "another worker takes over", func() bool {
+		return one[int64](h, `SELECT fence FROM imports WHERE id = $1`, id) > fence
+	})
 	taken := time.Since(stopped)
 	h.until(id, 3*time.Minute, ended)
 	before := h.everything()
@@ -46,8 +48,8 @@ func TestStop(t *testing.T) {
 	woken := time.Now()
 	select {
 	case <-letGo:
-	case <-time.After(15 * time.Second):
-		t.Errorf("the worker did not let go within 15 s of going on\n%s", sleeper.Output())
+	case <-time.After(5 * time.Second):
+		t.Errorf("the worker did not let go within 5 s of going on\n%s", sleeper.Output())
 	}
 	let := time.Since(woken)
 	time.Sleep(3 * time.Second) // for a late write to show
