@@ -18,9 +18,9 @@ import (
 // marks is written. It returns nil when the pass or the import ended, errSlice
 // when there is more to do later.
 //
-// While PostgreSQL commits one batch it looks up the addresses of the next, and
-// the one behind that is being read; after a crash at this place one thing is
-// done after the other.
+// While PostgreSQL commits one batch the addresses of the next are looked up, in
+// the file and in the database, and the one behind that is being read; after a
+// crash at this place one thing is done after the other.
 func (w *work) check(ctx context.Context) error {
 	judged, lookedUp := w.judged, w.lookedUp
 	batches := ahead(ctx, w.panicked, func(ctx context.Context) iter.Seq2[*judgedBatch, error] {
@@ -92,11 +92,12 @@ type checker struct {
 	admins map[string]bool // who is one already, where that matters
 }
 
-// judgedBatch is a batch of rows as the checker leaves it: nobody has asked the
-// database yet.
+// judgedBatch is a batch of rows as the checker leaves it: each is judged by
+// itself, and nobody has looked yet who else has its address.
 type judgedBatch struct {
 	storage.Checked
 	verdicts []verdict
+	seen     *intake.Seen // the addresses of the batches before
 }
 
 // checked is the batch with its verdicts counted.
@@ -137,11 +138,12 @@ func (w *work) judged(ctx context.Context) iter.Seq2[*judgedBatch, error] {
 	}
 }
 
-// lookedUp adds to the verdicts what the database knows.
+// lookedUp adds to the verdicts what the rows before and the database know.
 func (w *work) lookedUp(ctx context.Context, batches iter.Seq2[*judgedBatch, error]) iter.Seq2[*judgedBatch, error] {
 	return func(yield func(*judgedBatch, error) bool) {
 		for batch, err := range batches {
 			if err == nil {
+				batch.compare()
 				err = w.lookUp(ctx, batch.verdicts)
 			}
 			if !yield(batch, err) || err != nil {
@@ -210,7 +212,7 @@ func (c *checker) bar(row *intake.Row) {
 // next judges the next batch of rows.
 func (c *checker) next() (*judgedBatch, error) {
 	most := c.care.rows()
-	b := &judgedBatch{verdicts: make([]verdict, 0, most)}
+	b := &judgedBatch{verdicts: make([]verdict, 0, most), seen: c.seen}
 	for len(b.verdicts) < most {
 		row, err := c.read()
 		if errors.Is(err, io.EOF) {
@@ -265,8 +267,7 @@ type verdict struct {
 	admin   bool
 }
 
-// judge applies what can be known without the database: the rules of the row
-// and whether its address stands in an earlier good row.
+// judge applies the rules of the row itself.
 func (c *checker) judge(row *intake.Row) verdict {
 	c.bar(row)
 	v := verdict{refusal: row.Refusal(), key: row.Person.EmailKey, admin: row.Person.Role == roster.RoleAdmin}
@@ -277,20 +278,27 @@ func (c *checker) judge(row *intake.Row) verdict {
 		return v
 	}
 	c.fault(roster.Checking, row.Row)
-	if v.key == "" {
-		return v
-	}
-	var first int64
-	if len(row.Problems) == 0 {
-		first = c.seen.Add(v.key, row.Row)
-	} else {
-		first = c.seen.First(v.key)
-	}
-	if first != 0 {
-		v.refusal.Problems = append(v.refusal.Problems, roster.RepeatedInFile(row.Person.Email, first))
-		v.key = "" // one reason to call it a duplicate will do
-	}
 	return v
+}
+
+// compare refuses rows whose address stands in an earlier good row.
+func (b *judgedBatch) compare() {
+	for i := range b.verdicts {
+		v := &b.verdicts[i]
+		if v.key == "" {
+			continue
+		}
+		var first int64
+		if len(v.refusal.Problems) == 0 {
+			first = b.seen.Add(v.key, v.refusal.Row)
+		} else {
+			first = b.seen.First(v.key)
+		}
+		if first != 0 {
+			v.refusal.Problems = append(v.refusal.Problems, roster.RepeatedInFile(v.refusal.Email, first))
+			v.key = "" // one reason to call it a duplicate will do
+		}
+	}
 }
 
 // lookUp refuses rows whose address has a user already, all of a batch in one

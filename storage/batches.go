@@ -283,7 +283,8 @@ func moveImport(ctx context.Context, tx *sqlx.Tx, c *Claim, b Batch, a Applied) 
 	return announceEnd(ctx, tx, c.Import.ID)
 }
 
-// TakenKeys returns which of the keys already have a user.
+// TakenKeys returns which of the keys already have a user. Among few users it
+// may tell others that have one, too.
 func (s *Store) TakenKeys(ctx context.Context, keys []string) (taken map[string]bool, err error) {
 	defer translate(&err, "look up %d addresses", len(keys))
 	var there []string
@@ -292,13 +293,11 @@ func (s *Store) TakenKeys(ctx context.Context, keys []string) (taken map[string]
 		if err != nil {
 			return err
 		}
-		wanted := texts(keys, itself)
-		if !few {
-			wanted = sortedTexts(keys)
+		if few && len(keys) > fewKeys {
+			return tx.SelectContext(ctx, &there, `SELECT email_key FROM users`)
 		}
-		// Joined, not = ANY: there the planner estimates each key by itself, which
-		// takes longer than to find that there are few users.
-		return tx.SelectContext(ctx, &there, `SELECT u.email_key FROM unnest($1::text[]) AS k JOIN users u ON u.email_key = k`, wanted)
+		// Joined, not = ANY: there the planner estimates each key by itself.
+		return tx.SelectContext(ctx, &there, `SELECT u.email_key FROM unnest($1::text[]) AS k JOIN users u ON u.email_key = k`, sortedTexts(keys))
 	})
 	if err != nil {
 		return nil, err
@@ -327,13 +326,24 @@ func byIndex(ctx context.Context, tx *sqlx.Tx) error {
 	return err
 }
 
+// inOrderOfIndex has the rest of the transaction read the first few rows as an
+// index has them. Right after an import PostgreSQL takes the many that there are
+// for few, and would fetch and sort all of them for each hundred.
+func inOrderOfIndex(ctx context.Context, tx *sqlx.Tx) error {
+	_, err := tx.ExecContext(ctx, `SET LOCAL enable_seqscan = off; SET LOCAL enable_bitmapscan = off; SET LOCAL enable_sort = off`)
+	return err
+}
+
 // fewBytes is a table of users that is sooner read from end to end than descended
 // into by an index once for each of thousands of keys: some six thousand of them,
 // or none before the first import.
 const fewBytes = 1 << 20
 
+// fewKeys are sooner sent than the keys of all users are fetched, few as those be.
+const fewKeys = 1000
+
 // byKeysUnlessFew has the rest of the transaction look up each of many keys by
-// itself, in the index, unless there are few users; then the keys need no order.
+// itself, in the index, unless there are few users.
 func byKeysUnlessFew(ctx context.Context, tx *sqlx.Tx) (few bool, err error) {
 	err = tx.GetContext(ctx, &few, `
 		SELECT bool_and(set_config(name, CASE WHEN pg_relation_size('users') < $1 THEN 'on' ELSE 'off' END, true) = 'on')

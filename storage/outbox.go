@@ -48,6 +48,9 @@ func (s *Store) DispatchInvitations(ctx context.Context, r Release) (due []DueIn
 		if err != nil || limit == 0 {
 			return err
 		}
+		if err := inOrderOfIndex(ctx, tx); err != nil {
+			return err
+		}
 		if err := tx.SelectContext(ctx, &due, `
 			WITH due AS MATERIALIZED ( -- asked once, whatever the plan: a second asking would find others
 				SELECT user_id FROM invitations
@@ -264,6 +267,9 @@ func recordOutcomes(ctx context.Context, tx *sqlx.Tx, outcomes []Outcome) error 
 		dispatches[i], generations[i], waits[i] = int64(o.Dispatch), int64(o.Generation), seconds(o.Wait)
 		unknowns[i], spared[i] = count(o.Unknown), count(o.Spared)
 		anySent = anySent || o.Status == roster.InvitationSent
+	}
+	if err := byIndex(ctx, tx); err != nil {
+		return err
 	}
 	if err := lockImportsOf(ctx, tx, ids); err != nil {
 		return err

@@ -118,7 +118,7 @@ func (s *Store) RefusedRows(ctx context.Context, id uuid.UUID, after int64, limi
 // are and would fetch and sort all that are left for every page.
 func (s *Store) selectInOrder(ctx context.Context, dest any, query string, args ...any) error {
 	return s.transact(ctx, func(tx *sqlx.Tx) error {
-		if _, err := tx.ExecContext(ctx, `SET LOCAL enable_bitmapscan = off; SET LOCAL enable_sort = off`); err != nil {
+		if err := inOrderOfIndex(ctx, tx); err != nil {
 			return err
 		}
 		return tx.SelectContext(ctx, dest, query, args...)
