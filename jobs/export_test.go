@@ -16,11 +16,14 @@ func (p *Postman) Connect(cfg mail.PoolConfig) {
 	p.pools = cfg
 }
 
+// Parcel is how many invitations one task names at most.
+const Parcel = parcel
+
 // SendersEach is how many invitations are in hand for each connection.
-const SendersEach = sendersEach
+const SendersEach = parcelsEach * parcel
 
-// Claim claims for those who send, and leaves what they did unrecorded.
-func (m *Mailer) Claim(ctx context.Context) { m.claimer.run(ctx) }
+// Hand sends what it is given, and leaves it unmarked and unrecorded.
+func (m *Mailer) Hand(ctx context.Context) { m.sendAll(ctx) }
 
-// Mark marks for those who send what was handed over.
+// Mark marks what was handed over, and leaves it unrecorded.
 func (m *Mailer) Mark(ctx context.Context) { m.marker.run(ctx) }

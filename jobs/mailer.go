@@ -6,7 +6,6 @@ import (
 	"fmt"
 	"log/slog"
 	"math/rand/v2"
-	"runtime/debug"
 	"strings"
 	"sync"
 	"time"
@@ -56,8 +55,7 @@ type linkSigner interface {
 	InvitationToken(userID uuid.UUID, generation int) string
 }
 
-// Mailer sends one invitation at a time, as often as asked at once as its
-// postman has connections.
+// Mailer sends as many invitations at a time as its postman has connections.
 type Mailer struct {
 	store    *storage.Store
 	log      *slog.Logger
@@ -65,61 +63,78 @@ type Mailer struct {
 	meter    *Metrics
 	signer   linkSigner
 	postman  *Postman
-	claimer  claimer
 	marker   marker
 	recorder *recorder
-	// turns has room for as many attempts as there are connections, each from
-	// before the mail goes out until it is marked as handed over.
-	turns chan struct{}
+	attempts chan *attempt // to the senders
 }
 
 // NewMailer makes a Mailer; [Mailer.Run] must be running for it to send.
 func NewMailer(store *storage.Store, log *slog.Logger, meter *Metrics, signer linkSigner, postman *Postman, cfg MailerConfig) *Mailer {
 	cfg.fill()
 	return &Mailer{store: store, log: log, cfg: cfg, meter: meter, signer: signer, postman: postman,
-		claimer: newClaimer(store, cfg.Lease, cfg.TTL), marker: newMarker(store), recorder: newRecorder(store),
-		turns: make(chan struct{}, postman.pools.Size)}
+		marker: newMarker(store, postman.pools.Size), recorder: newRecorder(store),
+		attempts: make(chan *attempt)}
 }
 
-// Run claims and records for those who send, until ctx ends; by then every Send
-// must have returned.
+// Run sends, marks and records what [Mailer.Send] is given, until ctx ends; by
+// then every Send must have returned.
 func (m *Mailer) Run(ctx context.Context) {
-	var others sync.WaitGroup
-	others.Go(func() { m.claimer.run(ctx) })
-	others.Go(func() { m.marker.run(ctx) })
-	m.recorder.run(ctx)
-	others.Wait()
+	var all sync.WaitGroup
+	all.Go(func() { m.sendAll(ctx) })
+	all.Go(func() { m.marker.run(ctx) })
+	all.Go(func() { m.recorder.run(ctx) })
+	all.Wait()
 }
 
-// Send claims one invitation, hands it to the mail server and records how that
+// Send claims invitations, hands them to the mail server and records how that
 // went. An invitation that is out of date, or has to wait, is no error.
 //
 // An attempt that has begun when ctx ends has [MailerConfig.Grace] left: cut off
 // after the mail was handed over, it would have to be made again.
-func (m *Mailer) Send(ctx context.Context, d storage.DueInvitation) error {
-	out, err := m.claimer.claim(ctx, d)
-	if errors.Is(err, storage.ErrNotClaimable) || errors.Is(err, storage.ErrMailPaused) {
-		return nil
-	}
+func (m *Mailer) Send(ctx context.Context, due ...storage.DueInvitation) error {
+	claimed, err := m.claim(ctx, due)
 	if err != nil {
 		return err
 	}
+	errs := make([]error, len(claimed))
+	var sending sync.WaitGroup
+	for i, c := range claimed {
+		if c.Err == nil {
+			sending.Go(func() { errs[i] = m.send(ctx, c.Outgoing) })
+		}
+	}
+	sending.Wait()
+	return errors.Join(errs...)
+}
+
+// claimTimeout bounds a claim. One whose answer is not awaited holds until its
+// lease is over.
+const claimTimeout = 10 * time.Second
+
+// claim claims them all with one commit: that waits for the disk, and one for
+// each mail would be most of what a mail takes.
+func (m *Mailer) claim(ctx context.Context, due []storage.DueInvitation) ([]storage.Claimed, error) {
+	ctx, cancel := context.WithTimeout(context.WithoutCancel(ctx), claimTimeout)
+	defer cancel()
+	return m.store.ClaimInvitations(ctx, due, m.cfg.Lease, m.cfg.TTL)
+}
+
+// send makes one attempt and has its outcome recorded.
+func (m *Mailer) send(ctx context.Context, out storage.Outgoing) error {
 	if out.HandedOver { // by a worker that did not live to record it
 		ctx, cancel := lasting(ctx, m.cfg.Lease, settleGrace)
 		defer cancel()
 		return m.recorder.record(ctx, outcomeOf(out, roster.InvitationSent))
 	}
-	done, failed := m.attempt(ctx, out)
-	defer done()
+	settled, failed := m.attempt(ctx, out)
+	defer settled()
 	outcome, pause := m.outcome(out, failed)
 	// What is left of the lease; nobody else touches the invitation before.
 	ctx, cancel := lasting(ctx, m.cfg.Lease, settleGrace)
 	defer cancel()
+	var err error
 	if pause.reason != "" {
 		err = m.store.PauseMail(ctx, pause.reason, m.cfg.PauseMin, pause.most)
-	}
-	if failed == nil && m.marker.mark(ctx, out) == nil {
-		done()
 	}
 	return errors.Join(err, m.recorder.record(ctx, outcome))
 }
@@ -136,56 +151,6 @@ func lasting(ctx context.Context, most, grace time.Duration) (context.Context, c
 		context.AfterFunc(longer, func() { end.Stop() })
 	})
 	return longer, func() { unhook(); cancel() }
-}
-
-// attempt sends the mail when its turn has come. Call done, which may be called
-// again, when the mail is marked as handed over or its outcome is on record: a
-// worker that is killed leaves no more mails to be sent twice than it has
-// connections, however slow the database is.
-func (m *Mailer) attempt(ctx context.Context, out storage.Outgoing) (done func(), err error) {
-	ctx, cancel := lasting(ctx, m.cfg.Lease-m.cfg.Lease/10, m.cfg.Grace)
-	defer cancel()
-	select {
-	case m.turns <- struct{}{}:
-		return sync.OnceFunc(func() { <-m.turns }), m.deliver(ctx, out)
-	case <-ctx.Done():
-		return func() {}, &mail.Failure{Class: mail.Canceled, Stage: mail.StageConnect, Err: context.Cause(ctx)}
-	}
-}
-
-// deliver renders and sends the mail. Every attempt of one generation has the
-// same Message-ID and the same link, so a mail that arrives twice is seen to be
-// one.
-func (m *Mailer) deliver(ctx context.Context, out storage.Outgoing) (err error) {
-	defer func() {
-		if p := recover(); p != nil {
-			err = m.panicked(p)
-		}
-	}()
-	way, err := m.postman.route(ctx, out.SettingsAt)
-	if err != nil {
-		return err
-	}
-	if way.fault != nil {
-		return way.fault
-	}
-	message, err := mail.RenderInvitation(mail.Invitation{
-		Brand: m.cfg.Brand, From: way.from, To: out.Email, Name: out.Name,
-		Link:      m.cfg.PublicURL + "/invite/" + m.signer.InvitationToken(out.UserID, int(out.Generation)),
-		ExpiresAt: out.ExpiresAt,
-		MessageID: messageID(out, way.from),
-	})
-	if err != nil {
-		return err
-	}
-	return way.pool.Send(ctx, message)
-}
-
-// panicked logs where, not what, and puts it down to this one invitation.
-func (m *Mailer) panicked(p any) error {
-	m.meter.panics.WithLabelValues(atInvitation).Inc()
-	m.log.Error("panic while sending an invitation", "type", fmt.Sprintf("%T", p), "stack", string(debug.Stack()))
-	return &mail.Failure{Class: mail.Temporary, Stage: mail.StageCompose, Err: errors.New("panic")}
 }
 
 // messageID is fixed by user and generation.

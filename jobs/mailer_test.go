@@ -307,7 +307,7 @@ func TestSettledTogether(t *testing.T) {
 		}
 	}})
 	o := newOffice(h, post{server: plain(server), size: 8})
-	go o.mailer.Claim(t.Context())
+	go o.mailer.Hand(t.Context())
 	i := h.invite(8)
 	var all sync.WaitGroup
 	failed := make(chan error, 8)
@@ -396,7 +396,7 @@ func TestHandedOverIsNotSentAgain(t *testing.T) {
 	const connections, mails = 2, 12
 	server := smtptest.Start(t, smtptest.Config{})
 	killed := newOffice(h, post{server: plain(server), size: connections})
-	go killed.mailer.Claim(t.Context())
+	go killed.mailer.Hand(t.Context())
 	go killed.mailer.Mark(t.Context())
 	i := h.invite(mails)
 	ctx, kill := context.WithCancel(t.Context())

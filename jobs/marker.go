@@ -2,21 +2,22 @@ package jobs
 
 import (
 	"context"
+	"time"
 
 	"rollcall/storage"
 )
 
-// markMost is how many mails are marked by one statement.
-const markMost = 100
+// markLinger is how long the first of several mails waits for the others.
+const markLinger = 2 * time.Millisecond
 
-// marker marks mails as handed over, those of several connections with one
-// statement. It does not wait for more: a connection stands still meanwhile.
+// marker marks mails as handed over, those of all senders with one statement, as
+// soon as all of them have handed one over.
 type marker struct {
 	*together[storage.Outgoing, error]
 }
 
-func newMarker(store *storage.Store) marker {
-	return marker{newTogether(markMost, 0, func(_ context.Context, all []asked[storage.Outgoing, error]) {
+func newMarker(store *storage.Store, senders int) marker {
+	return marker{newTogether(senders, markLinger, func(_ context.Context, all []asked[storage.Outgoing, error]) {
 		ctx, cancel := context.WithTimeout(context.Background(), recordTimeout)
 		defer cancel()
 		err := store.MarkHandedOver(ctx, values(all))
@@ -24,14 +25,4 @@ func newMarker(store *storage.Store) marker {
 			a.answer <- err
 		}
 	})}
-}
-
-// mark returns nil when the mail is marked. Without a mark its outcome has to be
-// on record before it is safe.
-func (m marker) mark(ctx context.Context, out storage.Outgoing) error {
-	err, waited := m.ask(ctx, out)
-	if waited != nil {
-		return waited
-	}
-	return err
 }

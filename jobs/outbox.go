@@ -3,7 +3,7 @@ package jobs
 import (
 	"context"
 	"log/slog"
-	"sync"
+	"slices"
 	"time"
 
 	"rollcall/storage"
@@ -12,7 +12,7 @@ import (
 // How often the window is filled up, and how often while nothing is due.
 const (
 	windowEvery = 50 * time.Millisecond
-	windowIdle  = time.Second
+	windowIdle  = 300 * time.Millisecond
 )
 
 // outbox moves due invitations from PostgreSQL to Redis, a window at a time.
@@ -23,7 +23,7 @@ type outbox struct {
 	log     *slog.Logger
 	imports *precedence
 	hint    chan struct{} // something may be due
-	window  int           // tasks waiting in Redis at most
+	window  int           // invitations waiting in Redis at most
 	again   time.Duration // when an invitation whose task got lost comes due again
 
 	busyUntil time.Time
@@ -96,26 +96,14 @@ func (o *outbox) fill(ctx context.Context) error {
 	return o.ring(ctx, due)
 }
 
-// ringers is how many tasks are on their way to Redis at once: for each its
-// answer is waited for.
-const ringers = 8
-
 // ring makes the tasks. Those not rung, because Redis went away, come due again.
 func (o *outbox) ring(ctx context.Context, due []storage.DueInvitation) error {
-	ctx, cancel := context.WithCancelCause(ctx)
-	defer cancel(nil)
-	var ringing sync.WaitGroup
-	for k := range min(ringers, len(due)) {
-		ringing.Go(func() {
-			for n := k; n < len(due) && ctx.Err() == nil; n += ringers {
-				if err := o.bell.ringInvitation(ctx, due[n]); err != nil {
-					cancel(err)
-				}
-			}
-		})
+	for together := range slices.Chunk(due, parcel) {
+		if err := o.bell.ringInvitations(ctx, together); err != nil {
+			return err
+		}
 	}
-	ringing.Wait()
-	return context.Cause(ctx)
+	return nil
 }
 
 // busy has run look often, until well after the rate allows the next one: who

@@ -38,7 +38,12 @@ const taskTimeout = 5 * time.Minute
 type payload struct {
 	ID       uuid.UUID `json:"id"`
 	Dispatch int64     `json:"dispatch"`
+	More     []payload `json:"more,omitempty"` // invitations that go with the first
 }
+
+// parcel is how many invitations one task names at most. What asynq does for a
+// task, from the ringing to its end, takes longer than to send a mail.
+const parcel = 32
 
 // Bell rings tasks into Redis.
 type Bell struct {
@@ -65,12 +70,27 @@ func (b *Bell) Ping() error { return b.client.Ping() }
 // ringing the same number twice is one task. A failure only delays: the sweeper
 // rings again.
 func (b *Bell) RingImport(ctx context.Context, id uuid.UUID, dispatch int64) error {
-	return b.ring(ctx, kindImport, QueueImports, payload{id, dispatch})
+	return b.ring(ctx, kindImport, QueueImports, payload{ID: id, Dispatch: dispatch})
 }
 
-// ringInvitation asks a worker to send one invitation.
-func (b *Bell) ringInvitation(ctx context.Context, d storage.DueInvitation) error {
-	return b.ring(ctx, kindInvitation, QueueMail, payload{d.UserID, int64(d.Dispatch)})
+// ringInvitations asks a worker to send invitations, a parcel at the most.
+func (b *Bell) ringInvitations(ctx context.Context, due []storage.DueInvitation) error {
+	all := make([]payload, len(due))
+	for i, d := range due {
+		all[i] = payload{ID: d.UserID, Dispatch: int64(d.Dispatch)}
+	}
+	first := all[0]
+	first.More = all[1:]
+	return b.ring(ctx, kindInvitation, QueueMail, first)
+}
+
+// invitations are those a task names.
+func (p payload) invitations() []storage.DueInvitation {
+	due := make([]storage.DueInvitation, 0, 1+len(p.More))
+	for _, one := range append([]payload{p}, p.More...) {
+		due = append(due, storage.DueInvitation{UserID: one.ID, Dispatch: int32(one.Dispatch)})
+	}
+	return due
 }
 
 // ring enqueues a task under an id of its own. The number in it is why neither
@@ -95,22 +115,22 @@ func taskID(kind string, p payload) string {
 
 // waiting reports whether the import's last task still waits for a worker.
 func (b *Bell) waiting(ctx context.Context, o storage.Overdue) (bool, error) {
-	state, err := b.redis.HGet(ctx, taskKey(QueueImports, taskID(kindImport, payload{o.ID, o.Dispatch})), "state").Result()
+	state, err := b.redis.HGet(ctx, taskKey(QueueImports, taskID(kindImport, payload{ID: o.ID, Dispatch: o.Dispatch})), "state").Result()
 	if err != nil && !errors.Is(err, redis.Nil) {
 		return false, fmt.Errorf("look for task: %w", err)
 	}
 	return state == asynq.TaskStatePending.String(), nil
 }
 
-// mailBacklog is how many mail tasks wait in Redis. Those in hand do not count:
-// there are only as many as connections, and those of a killed worker stay in
-// hand for a minute and more.
+// mailBacklog is how many invitations wait in Redis at the most. Those in hand do
+// not count: they are few, and those of a killed worker stay in hand for a minute
+// and more.
 func (b *Bell) mailBacklog(ctx context.Context) (int, error) {
 	n, err := b.redis.LLen(ctx, pendingKey(QueueMail)).Result()
 	if err != nil {
 		return 0, fmt.Errorf("look at mail queue: %w", err)
 	}
-	return int(n), nil
+	return int(n) * parcel, nil
 }
 
 // Where asynq keeps a task, and the list of those that wait. Its Inspector

@@ -32,17 +32,26 @@ func newTogether[T, R any](most int, linger time.Duration, serve func(context.Co
 // ask returns the answer, or the error of ctx if that ends first: then nobody
 // knows what became of it.
 func (t *together[T, R]) ask(ctx context.Context, value T) (answer R, err error) {
-	answered := make(chan R, 1)
-	select {
-	case t.in <- asked[T, R]{value, ctx, answered}:
-	case <-ctx.Done():
-		return answer, ctx.Err()
+	answered, err := t.begin(ctx, value)
+	if err != nil {
+		return answer, err
 	}
 	select {
 	case answer = <-answered:
 		return answer, nil
 	case <-ctx.Done():
 		return answer, ctx.Err()
+	}
+}
+
+// begin asks, and does not wait for the answer.
+func (t *together[T, R]) begin(ctx context.Context, value T) (<-chan R, error) {
+	answered := make(chan R, 1)
+	select {
+	case t.in <- asked[T, R]{value, ctx, answered}:
+		return answered, nil
+	case <-ctx.Done():
+		return nil, ctx.Err()
 	}
 }
 

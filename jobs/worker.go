@@ -26,7 +26,7 @@ type WorkerConfig struct {
 	Drain       time.Duration // how long a stop may take; default 25 s
 	Courier     *Courier      // delivers webhooks; nil: they wait
 
-	Window     int           // mail tasks waiting in Redis at most, so that its memory does not grow with an import; default 1,000
+	Window     int           // invitations waiting in Redis at most, so that its memory does not grow with an import; default 1,000
 	Redispatch time.Duration // an invitation whose task got lost comes due again after this; default 20 s
 	Sweep      time.Duration // between looks for imports nobody has in hand; default 2 s
 	Overdue    time.Duration // an import's task not taken up in this time may be lost; default 3 s
@@ -48,10 +48,10 @@ func (c *WorkerConfig) fill() {
 // the sender of a small file waits for.
 const checkEvery = 20 * time.Millisecond
 
-// sendersEach is how many invitations are in hand for each connection to the mail
-// server: while one is being sent others are claimed, many with one commit, and
-// wait for their turn.
-const sendersEach = 32
+// parcelsEach is how many tasks with invitations are in hand for each connection
+// to the mail server: while those of one are sent another's are claimed, with one
+// commit, and wait for their turn.
+const parcelsEach = 2
 
 // Worker runs imports, sends invitations and keeps house. Any number may run
 // side by side.
@@ -86,7 +86,7 @@ func NewWorker(store *storage.Store, bell *Bell, importer *Importer, mailer *Mai
 // mails under way are finished, imports are handed back for others to take.
 func (w *Worker) Run(ctx context.Context) error {
 	imports := w.server(QueueImports, w.cfg.Imports)
-	mails := w.server(QueueMail, w.cfg.Connections*sendersEach)
+	mails := w.server(QueueMail, w.cfg.Connections*parcelsEach)
 	recording, stopRecording := context.WithCancel(context.WithoutCancel(ctx))
 	defer stopRecording()
 	var background, recorder sync.WaitGroup
@@ -94,7 +94,7 @@ func (w *Worker) Run(ctx context.Context) error {
 	if err := imports.Start(w.handler(ctx, kindImport, w.runImport)); err != nil {
 		return fmt.Errorf("start import workers: %w", err)
 	}
-	if err := mails.Start(w.handler(ctx, kindInvitation, w.sendInvitation)); err != nil {
+	if err := mails.Start(w.handler(ctx, kindInvitation, w.sendInvitations)); err != nil {
 		imports.Shutdown()
 		return fmt.Errorf("start mail workers: %w", err)
 	}
@@ -189,11 +189,11 @@ func (w *Worker) workOn(ctx context.Context, p payload) (rest Rest, err error) {
 	return w.importer.Run(ctx, p.ID)
 }
 
-func (w *Worker) sendInvitation(ctx context.Context, p payload) error {
+func (w *Worker) sendInvitations(ctx context.Context, p payload) error {
 	if ctx.Err() != nil {
-		return nil // stopping: it comes due again
+		return nil // stopping: they come due again
 	}
-	return w.mailer.Send(ctx, storage.DueInvitation{UserID: p.ID, Dispatch: int32(p.Dispatch)})
+	return w.mailer.Send(ctx, p.invitations()...)
 }
 
 // asynqLog passes asynq's own words on.

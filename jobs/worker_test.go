@@ -139,18 +139,18 @@ func TestWindow(t *testing.T) {
 			e.Hold = wake
 		}
 	}})
-	const window, connections = 300, 2
+	const window, connections, tasks = 300, 2, (300 + jobs.Parcel - 1) / jobs.Parcel
 	o := newOffice(h, post{server: plain(server), size: connections, MailerConfig: jobs.MailerConfig{Grace: time.Millisecond}})
 	o.work(q, jobs.WorkerConfig{Window: window, Connections: connections, Redispatch: time.Minute})
 	look := time.NewTicker(5 * time.Millisecond)
 	defer look.Stop()
 	var dispatched, before int
 	for round := range 3 {
-		poll(t, func() bool { return q.length(jobs.QueueMail, "pending") == window })
+		poll(t, func() bool { return q.length(jobs.QueueMail, "pending") == tasks })
 		// Some looks at the queue later there are no more.
 		for range 40 {
-			if n := q.length(jobs.QueueMail, "pending"); n > window {
-				t.Fatalf("%d tasks in Redis in round %d, want %d at most", n, round, window)
+			if n := q.length(jobs.QueueMail, "pending"); n > tasks {
+				t.Fatalf("%d tasks in Redis in round %d, want %d at most", n, round, tasks)
 			}
 			<-look.C
 		}
@@ -171,7 +171,8 @@ func TestWindow(t *testing.T) {
 func TestTasksLostInRedis(t *testing.T) {
 	t.Parallel()
 	h, q := newHouse(t), newQueue(t, redistest.URL(t))
-	const mails = 2*jobs.SendersEach + 60 // what is in hand, and some more
+	const waiting = 4
+	const mails = 2*jobs.SendersEach + waiting*jobs.Parcel // what is in hand, and some more
 	i := h.invite(mails)
 	wake := make(chan struct{})
 	server := smtptest.Start(t, smtptest.Config{Script: func(e *smtptest.Event) {
@@ -181,7 +182,7 @@ func TestTasksLostInRedis(t *testing.T) {
 	}})
 	o := newOffice(h, post{server: plain(server), size: 2})
 	stop := o.work(q, jobs.WorkerConfig{Connections: 2, Redispatch: 300 * time.Millisecond})
-	poll(t, func() bool { return q.length(jobs.QueueMail, "pending") >= 58 })
+	poll(t, func() bool { return q.length(jobs.QueueMail, "pending") == waiting })
 	q.flush()
 	close(wake)
 	h.sent(i.ID, mails)
@@ -299,7 +300,7 @@ func TestDrain(t *testing.T) {
 	before := goleak.IgnoreCurrent()
 	stop := o.work(q, jobs.WorkerConfig{Connections: 1})
 	<-reached
-	poll(t, func() bool { return q.length(jobs.QueueMail, "pending") == 4 })
+	poll(t, func() bool { return q.length(jobs.QueueMail, "pending") == 1 })
 	nothingPersonal(q)
 	stopped := make(chan struct{})
 	go func() { stop(); close(stopped) }()

@@ -1,10 +1,13 @@
 package mail
 
 import (
+	"bufio"
+	"bytes"
 	"context"
 	"crypto/tls"
 	"errors"
 	"fmt"
+	"io"
 	"net"
 	"strings"
 	"time"
@@ -137,6 +140,7 @@ func (p *Pool) introduce(c *connection) *Failure {
 		}
 	}
 	c.pipelining, _ = client.Extension("PIPELINING")
+	client.Text.W = bufio.NewWriterSize(flushed{client.Text.W}, writeBuffer)
 	c.wire.each, c.wire.end = 0, time.Time{}
 	return nil
 }
@@ -185,6 +189,21 @@ func (p *Pool) tlsConfig() *tls.Config {
 	}
 	config.MinVersion = max(config.MinVersion, tls.VersionTLS12)
 	return config
+}
+
+// writeBuffer holds all of a mail of the usual size, so that it goes out with one
+// system call.
+const writeBuffer = 32 << 10
+
+// flushed is a writer that keeps nothing back.
+type flushed struct{ *bufio.Writer }
+
+func (f flushed) Write(p []byte) (int, error) {
+	n, err := f.Writer.Write(p)
+	if err != nil {
+		return n, err
+	}
+	return n, f.Flush()
 }
 
 // command is one line of a transaction and the first digit of the reply that
@@ -267,15 +286,8 @@ func (c *connection) open(commands []command) (failure *Failure) {
 func (c *connection) hand(mail envelope) *Failure {
 	c.wire.await(c.timeouts.data)
 	c.handedOver = true
-	dots := c.client.Text.DotWriter()
-	if _, err := dots.Write(mail.content); err != nil {
-		// Without the final dot the server must not deliver (RFC 5321,
-		// section 4.1.1.4), so the message may be tried again. The dot writer
-		// is not closed: that would send the dot.
-		return c.breakAt(StageData, err)
-	}
-	if err := dots.Close(); err != nil {
-		return c.breakAt(StageEnd, err)
+	if failure := c.writeContent(mail.content); failure != nil {
+		return failure
 	}
 	code, text, err := c.read(c.timeouts.data)
 	switch {
@@ -292,6 +304,37 @@ func (c *connection) hand(mail envelope) *Failure {
 	}
 	c.broken = code == 421
 	return refused(StageEnd, code, text)
+}
+
+// writeContent sends the content and the final dot.
+func (c *connection) writeContent(content []byte) *Failure {
+	var out io.Writer = c.client.Text.W
+	end := func() error {
+		_, _ = c.client.Text.W.WriteString(".\r\n") // Flush returns its error
+		return c.client.Text.W.Flush()
+	}
+	if !plainLines(content) {
+		dots := c.client.Text.DotWriter() // looks at each byte
+		out, end = dots, dots.Close
+	}
+	if _, err := out.Write(content); err != nil {
+		// Without the final dot the server must not deliver (RFC 5321,
+		// section 4.1.1.4), so the message may be tried again. The dot writer
+		// is not closed: that would send the dot.
+		return c.breakAt(StageData, err)
+	}
+	if err := end(); err != nil {
+		return c.breakAt(StageEnd, err)
+	}
+	return nil
+}
+
+// plainLines reports whether content can go out as it is: lines that end in CR
+// LF, none of which begins with a dot (RFC 5321, section 4.5.2).
+func plainLines(content []byte) bool {
+	lines := bytes.Count(content, []byte("\r\n"))
+	return bytes.HasSuffix(content, []byte("\r\n")) && content[0] != '.' && !bytes.Contains(content, []byte("\n.")) &&
+		bytes.Count(content, []byte("\n")) == lines && bytes.Count(content, []byte("\r")) == lines
 }
 
 // reset clears a refused transaction, so that the connection can carry the

@@ -2,6 +2,7 @@ package mail
 
 import (
 	"bytes"
+	"context"
 	"errors"
 	"fmt"
 	netmail "net/mail"
@@ -22,6 +23,10 @@ type Message struct {
 	MessageID string    // without angle brackets; empty: a fresh one for each attempt
 	Date      time.Time // zero: the time of sending
 
+	// Ready, if not nil, is called once the mail is composed and before any of it
+	// is sent, and may wait. Its error ends the attempt as [Canceled].
+	Ready func(ctx context.Context) error
+
 	// Accepted, if not nil, is told the server's answer to the content, in the
 	// form of Failure.Code and Failure.Reply, before Send returns nil.
 	Accepted func(code int, reply string)
@@ -38,7 +43,8 @@ var (
 type envelope struct {
 	from, to string
 	content  []byte
-	accepted func(code int, reply string) // nil: nobody asks
+	ready    func(ctx context.Context) error // nil: always
+	accepted func(code int, reply string)    // nil: nobody asks
 }
 
 func (m Message) seal() (envelope, *Failure) {
@@ -55,7 +61,7 @@ func (m Message) seal() (envelope, *Failure) {
 	if err != nil {
 		return envelope{}, &Failure{Class: Permanent, Stage: StageCompose, Err: err}
 	}
-	return envelope{from: from, to: to, content: content, accepted: m.Accepted}, nil
+	return envelope{from: from, to: to, content: content, ready: m.Ready, accepted: m.Accepted}, nil
 }
 
 func (m Message) compose(from, to string) ([]byte, error) {

@@ -137,6 +137,11 @@ func (p *Pool) send(ctx context.Context, m Message) *Failure {
 	if failure != nil {
 		return failure
 	}
+	if mail.ready != nil {
+		if err := mail.ready(ctx); err != nil {
+			return &Failure{Class: Canceled, Stage: StageConnect, Err: err}
+		}
+	}
 	if failure := p.acquire(ctx); failure != nil {
 		return failure
 	}
