@@ -32,10 +32,19 @@ TESTENV := GOFLAGS="$$($(GO) env GOFLAGS) -buildvcs=false"
 help: ## list the targets
 	@awk -F ':.*## ' '/^[a-z]+:.*## / { printf "  make %-10s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
 
-# The fault experiments come after the others and without the race detector: what
-# they watch are programs of their own, which need the machine for themselves.
+# What bench, e2e and chaos watch are programs of their own, which the race
+# detector does not see into; and single goroutines that work through a great
+# volume take ten times as long under it for nothing.
+PROGRAMS   := ./bench ./e2e
+VOLUME     := ^(TestFlatMemory|TestMailboxKeepsTheNewest)$$
+VOLUMES    := ./devstack ./report ./tabular
+GOTEST     := $(TESTENV) $(GO) run ./internal/testrun $(GO) test -vet=off -timeout $(TIMEOUT)
+
+# The fault experiments come last, for they need the machine for themselves.
 test: lint ## all checks and all tests; RACE=1 with the race detector
-	$(TESTENV) $(GO) run ./internal/testrun $(GO) test $(RACEFLAG) -vet=off -timeout $(TIMEOUT) $$($(GO) list ./... | grep -v '/chaos$$')
+	$(GOTEST) $(if $(RACEFLAG),$(RACEFLAG) -skip '$(VOLUME)') $$($(GO) list ./... | grep -v -E '/(bench|e2e|chaos)$$')
+	$(if $(RACEFLAG),$(GOTEST) -run '$(VOLUME)' $(VOLUMES))
+	$(GOTEST) $(PROGRAMS)
 	$(TESTENV) $(GO) test -vet=off -timeout $(TIMEOUT) ./chaos
 
 # The packages are compiled for the checks as for the tests, so that each is

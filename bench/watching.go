@@ -29,6 +29,12 @@ const (
 	clientReads = 32 << 10         // bytes at a time: an answer in two reads or so
 )
 
+// settling is how long they sit before the import begins; a run with few rows is no
+// measurement, and need not wait for them to settle.
+func (l *lab) settling() time.Duration {
+	return max(2*arriving, min(settling, time.Duration(10*l.scale*float64(settling))))
+}
+
 // measureWatching times an import that thousands look at against one that nobody
 // looks at, and how long each look takes. The audience runs on the same machine, in
 // this process: its own work slows the import too.
@@ -94,7 +100,7 @@ func (l *lab) timeWatched(ctx context.Context, path string, polling, listening i
 			c.all.Go(func() { c.note(c.listen(conn, self+"/events")) })
 		}
 	}
-	time.Sleep(settling) // without an audience too: whatever it does to the machine
+	time.Sleep(l.settling()) // without an audience too: whatever it does to the machine
 	c.counts.Store(true)
 	if err := syscall.Kill(h.workers[0].PID(), syscall.SIGCONT); err != nil {
 		return 0, nil, err

@@ -18,7 +18,7 @@ func TestCrowdComesLessOften(t *testing.T) {
 		for i := range next {
 			next[i] = float64(i) / float64(n) // within the first second
 		}
-		const step = 0.001
+		const step = 0.01
 		for at := 0.0; at < seconds; at += step {
 			for i := range next {
 				if next[i] <= at {
