@@ -25,7 +25,7 @@ const (
 	pollers     = 2_000
 	listeners   = 500
 	arriving    = time.Second      // within which all of them come
-	settling    = 15 * time.Second // until they come as often as they are asked to
+	settling    = 24 * time.Second // until they come as often as they are asked to
 	clientReads = 32 << 10         // bytes at a time: an answer in two reads or so
 )
 

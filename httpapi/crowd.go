@@ -12,10 +12,10 @@ const (
 	soonest = 1
 	// latest is that in a crowd, on average. Who wants to know sooner waits
 	// (Prefer: wait, or events) instead of asking.
-	latest = 8
+	latest = 16
 	// perSecond is how many polls a process answers beside an import without
 	// slowing it: beyond it they are asked to come less often.
-	perSecond = 250
+	perSecond = 120
 	// memory is how long a poll counts, as the time in which its weight falls to
 	// a third.
 	memory = 2 * time.Second

@@ -34,7 +34,7 @@ func TestCrowdComesLessOften(t *testing.T) {
 		return told, rate
 	}
 	for _, crowd := range []struct{ clients, atLeast, atMost int }{
-		{1, 1, 1}, {200, 1, 1}, {2000, 4, 12}, {10_000, 4, 12}, {10, 1, 1},
+		{1, 1, 1}, {100, 1, 1}, {2000, 8, 24}, {10_000, 8, 24}, {10, 1, 1},
 	} {
 		told, rate := poll(crowd.clients, 60)
 		if told < crowd.atLeast || told > crowd.atMost {

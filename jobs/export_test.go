@@ -19,8 +19,8 @@ func (p *Postman) Connect(cfg mail.PoolConfig) {
 // Parcel is how many invitations one task names at most.
 const Parcel = parcel
 
-// SendersEach is how many invitations are in hand for each connection.
-const SendersEach = parcelsEach * parcel
+// InHand is how many invitations are in hand for so many connections at most.
+func InHand(connections int) int { return parcels(connections) * parcel }
 
 // Hand sends what it is given, and leaves it unmarked and unrecorded.
 func (m *Mailer) Hand(ctx context.Context) { m.sendAll(ctx) }

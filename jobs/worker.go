@@ -48,10 +48,10 @@ func (c *WorkerConfig) fill() {
 // the sender of a small file waits for.
 const checkEvery = 20 * time.Millisecond
 
-// parcelsEach is how many tasks with invitations are in hand for each connection
-// to the mail server: while those of one are sent another's are claimed, with one
-// commit, and wait for their turn.
-const parcelsEach = 2
+// parcels is how many tasks with invitations are in hand for so many connections
+// to the mail server: while the mails of some are sent another's are claimed, with
+// one commit, and wait for their turn.
+func parcels(connections int) int { return 2 * connections }
 
 // Worker runs imports, sends invitations and keeps house. Any number may run
 // side by side.
@@ -86,7 +86,7 @@ func NewWorker(store *storage.Store, bell *Bell, importer *Importer, mailer *Mai
 // mails under way are finished, imports are handed back for others to take.
 func (w *Worker) Run(ctx context.Context) error {
 	imports := w.server(QueueImports, w.cfg.Imports)
-	mails := w.server(QueueMail, w.cfg.Connections*parcelsEach)
+	mails := w.server(QueueMail, parcels(w.cfg.Connections))
 	recording, stopRecording := context.WithCancel(context.WithoutCancel(ctx))
 	defer stopRecording()
 	var background, recorder sync.WaitGroup

@@ -157,7 +157,7 @@ func TestWindow(t *testing.T) {
 		if err := h.store.DB().QueryRow(`SELECT sum(dispatch) FROM invitations`).Scan(&dispatched); err != nil {
 			t.Fatal(err)
 		}
-		if added := dispatched - before; added > window+connections*jobs.SendersEach {
+		if added := dispatched - before; added > window+jobs.InHand(connections) {
 			t.Fatalf("%d dispatched in round %d, want the window and what is in hand", added, round)
 		}
 		before = dispatched
@@ -172,7 +172,7 @@ func TestTasksLostInRedis(t *testing.T) {
 	t.Parallel()
 	h, q := newHouse(t), newQueue(t, redistest.URL(t))
 	const waiting = 4
-	const mails = 2*jobs.SendersEach + waiting*jobs.Parcel // what is in hand, and some more
+	mails := jobs.InHand(2) + waiting*jobs.Parcel // what is in hand, and some more
 	i := h.invite(mails)
 	wake := make(chan struct{})
 	server := smtptest.Start(t, smtptest.Config{Script: func(e *smtptest.Event) {
@@ -185,7 +185,7 @@ func TestTasksLostInRedis(t *testing.T) {
 	poll(t, func() bool { return q.length(jobs.QueueMail, "pending") == waiting })
 	q.flush()
 	close(wake)
-	h.sent(i.ID, mails)
+	h.sent(i.ID, int64(mails))
 	once(t, server, mails)
 	stop()
 	q.nothingKept()
@@ -288,7 +288,7 @@ func TestPauseAndFlow(t *testing.T) {
 // the sake of the latter.
 func TestDrain(t *testing.T) {
 	h, q := newHouse(t), newQueue(t, redistest.URL(t))
-	const mails = jobs.SendersEach + 4 // some in hand, some waiting
+	mails := jobs.InHand(1) + 4 // some in hand, some waiting
 	i := h.invite(mails)
 	reached, wake := make(chan struct{}), make(chan struct{})
 	server := smtptest.Start(t, smtptest.Config{Script: at(".", 1, func(e *smtptest.Event) {
@@ -312,7 +312,7 @@ func TestDrain(t *testing.T) {
 	close(wake)
 	<-stopped
 	poll(t, func() bool { return server.Open() == 0 })
-	h.settled(i.ID, roster.InvitationCounts{Sent: jobs.SendersEach, Pending: 4})
+	h.settled(i.ID, roster.InvitationCounts{Sent: int64(jobs.InHand(1)), Pending: 4})
 	for _, i := range h.invitations() {
 		if i.Claimed {
 			t.Errorf("an invitation is still claimed: %+v", i)

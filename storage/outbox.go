@@ -44,11 +44,16 @@ func (s *Store) DispatchInvitations(ctx context.Context, r Release) (due []DueIn
 	defer translate(&err, "dispatch invitations")
 	err = s.transact(ctx, func(tx *sqlx.Tx) error {
 		due = nil
-		limit, err := allowance(ctx, tx, r)
-		if err != nil || limit == 0 {
+		if err := inOrderOfIndex(ctx, tx); err != nil {
 			return err
 		}
-		if err := inOrderOfIndex(ctx, tx); err != nil {
+		// Most looks find nothing. One that locks nothing waits for no disk.
+		var any bool
+		if err := tx.GetContext(ctx, &any, `SELECT EXISTS (SELECT FROM invitations WHERE status = 'pending' AND due_at <= now())`); err != nil || !any {
+			return err
+		}
+		limit, err := allowance(ctx, tx, r)
+		if err != nil || limit == 0 {
 			return err
 		}
 		if err := tx.SelectContext(ctx, &due, `
