@@ -44,9 +44,12 @@ func (c *WorkerConfig) fill() {
 	c.Purge = cmp.Or(c.Purge, time.Minute)
 }
 
-// checkEvery is how often an idle worker looks into Redis: it is most of what
-// the sender of a small file waits for.
-const checkEvery = 20 * time.Millisecond
+// How often an idle worker looks into Redis for each kind of task. For imports it
+// is most of what the sender of a small file waits for.
+const (
+	lookForImports = 10 * time.Millisecond
+	lookForMail    = 20 * time.Millisecond
+)
 
 // parcels is how many tasks with invitations are in hand for so many connections
 // to the mail server: while the mails of some are sent another's are claimed, with
@@ -85,8 +88,8 @@ func NewWorker(store *storage.Store, bell *Bell, importer *Importer, mailer *Mai
 // Run works until ctx ends, and then drains: no new work, the batch and the
 // mails under way are finished, imports are handed back for others to take.
 func (w *Worker) Run(ctx context.Context) error {
-	imports := w.server(QueueImports, w.cfg.Imports)
-	mails := w.server(QueueMail, parcels(w.cfg.Connections))
+	imports := w.server(QueueImports, w.cfg.Imports, lookForImports)
+	mails := w.server(QueueMail, parcels(w.cfg.Connections), lookForMail)
 	recording, stopRecording := context.WithCancel(context.WithoutCancel(ctx))
 	defer stopRecording()
 	var background, recorder sync.WaitGroup
@@ -118,11 +121,11 @@ func (w *Worker) Run(ctx context.Context) error {
 	return nil
 }
 
-func (w *Worker) server(queue string, concurrency int) *asynq.Server {
+func (w *Worker) server(queue string, concurrency int, look time.Duration) *asynq.Server {
 	return asynq.NewServer(w.cfg.Redis, asynq.Config{
 		Concurrency:       concurrency,
 		Queues:            map[string]int{queue: 1},
-		TaskCheckInterval: checkEvery,
+		TaskCheckInterval: look,
 		ShutdownTimeout:   w.cfg.Drain,
 		Logger:            asynqLog{w.log},
 		LogLevel:          asynq.WarnLevel,
