@@ -5,6 +5,7 @@ import (
 	"fmt"
 	"log/slog"
 	"os"
+	"runtime"
 	"runtime/debug"
 
 	"rollcall/auth"
@@ -23,7 +24,7 @@ const importsAtOnce = 2
 
 // RunWorker works through imports and invitations until ctx ends, and drains.
 func RunWorker(ctx context.Context, cfg config.Config, log *slog.Logger) error {
-	collectOften()
+	defer runtime.KeepAlive(collectOften())
 	// Connections: imports and their look-ups, one a mail, upkeep, webhooks.
 	store, err := openStore(ctx, cfg, "rollcall-worker", 4*importsAtOnce+cfg.MailConcurrency+6, log)
 	if err != nil {
@@ -161,14 +162,12 @@ func previous(cfg config.Config) []string {
 // little, and the worker's memory stays near what a large file needs.
 //
 // While little is alive, as when mail is sent, that would be every few hundred
-// mails and a sixth of what they take: ballast makes it every few thousand.
-func collectOften() {
+// mails and a sixth of what they take. The ballast it returns makes it every few
+// thousand: keep it alive. Nothing is ever written to it, so it takes no memory.
+func collectOften() (ballast []byte) {
 	if os.Getenv("GOGC") != "" {
-		return
+		return nil
 	}
 	debug.SetGCPercent(40)
-	ballast = make([]byte, 16<<20)
+	return make([]byte, 16<<20)
 }
-
-// ballast counts as alive and is never written to, so that it takes no memory.
-var ballast []byte
