@@ -38,11 +38,13 @@ help: ## list the targets
 PROGRAMS   := ./bench ./e2e
 VOLUME     := ^(TestFlatMemory|TestMailboxKeepsTheNewest)$$
 VOLUMES    := ./devstack ./report ./tabular
+# Those that take longest begin first, so that none of them is left alone at the end.
+PACKAGES   := $(GO) list ./web ./httpapi ./jobs; $(GO) list ./... | grep -v -E '/(bench|e2e|chaos|web|httpapi|jobs)$$'
 GOTEST     := $(TESTENV) $(GO) run ./internal/testrun $(GO) test -vet=off -timeout $(TIMEOUT)
 
 # The fault experiments come last, for they need the machine for themselves.
 test: lint ## all checks and all tests; RACE=1 with the race detector
-	$(GOTEST) $(if $(RACEFLAG),$(RACEFLAG) -skip '$(VOLUME)') $$($(GO) list ./... | grep -v -E '/(bench|e2e|chaos)$$')
+	$(GOTEST) $(if $(RACEFLAG),$(RACEFLAG) -skip '$(VOLUME)') $$($(PACKAGES))
 	$(if $(RACEFLAG),$(GOTEST) -run '$(VOLUME)' $(VOLUMES))
 	$(GOTEST) $(PROGRAMS)
 	$(TESTENV) $(GO) test -vet=off -timeout $(TIMEOUT) ./chaos

@@ -115,7 +115,7 @@ func TestCodeWorksOnceOfMany(t *testing.T) {
 	recovery := hash(100)
 	for name, p := range map[string]storage.Proof{"code": {Factor: f.ID, Step: 1001}, "recovery": {Factor: f.ID, Recovery: &recovery}} {
 		outcomes := parallel(10, func(i int) error {
-			err := h.enter(ann, hash(byte(20+i+len(name))), p)
+			err := h.enter(ann, hash(byte(10*len(name)+i)), p)
 			if errors.Is(err, storage.ErrCodeUsed) {
 				return storage.ErrCodeUsed
 			}
