@@ -41,8 +41,8 @@ type payload struct {
 	More     []payload `json:"more,omitempty"` // invitations that go with the first
 }
 
-// parcel is how many invitations one task names at most. What asynq does for a
-// task, from the ringing to its end, takes longer than to send a mail.
+// parcel is how many invitations one task names at most: asynq goes to
+// Redis three times for a task, from the ringing to its end.
 const parcel = 32
 
 // Bell rings tasks into Redis.
