@@ -89,7 +89,7 @@ func CheckOptions(o roster.Options) error {
 
 func readHeader(reader *tabular.Reader) ([]string, error) {
 	record, err := reader.Next()
-	if errors.Is(err, io.EOF) {
+	if err == io.EOF {
 		return nil, fileError(roster.EmptyFile, "The file has no header row.")
 	}
 	if err != nil {

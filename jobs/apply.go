@@ -2,7 +2,6 @@ package jobs
 
 import (
 	"context"
-	"errors"
 	"fmt"
 	"io"
 	"iter"
@@ -147,7 +146,7 @@ func (b *batcher) next(ctx context.Context) (batch storage.Batch, err error) {
 	batch.SetDepartment = b.sheet.Has(roster.ColumnDepartment)
 	for batch.Rows < int64(most) {
 		row, err := b.sheet.Next()
-		if errors.Is(err, io.EOF) {
+		if err == io.EOF {
 			batch.Last, batch.Crashes = true, 0
 			return batch, nil
 		}

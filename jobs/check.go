@@ -171,7 +171,7 @@ func (w *work) beginCheck(ctx context.Context) (*checker, error) {
 	}
 	for w.claim.At.Row > 0 {
 		row, err := c.sheet.Next()
-		if errors.Is(err, io.EOF) {
+		if err == io.EOF {
 			break
 		}
 		if err != nil {
@@ -215,7 +215,7 @@ func (c *checker) next() (*judgedBatch, error) {
 	b := &judgedBatch{verdicts: make([]verdict, 0, most), seen: c.seen}
 	for len(b.verdicts) < most {
 		row, err := c.read()
-		if errors.Is(err, io.EOF) {
+		if err == io.EOF {
 			b.Last = true
 			break
 		}

@@ -105,7 +105,7 @@ func (e *errorReport) write(ctx context.Context) error {
 	}
 	for {
 		row, err := e.sheet.Next()
-		if errors.Is(err, io.EOF) {
+		if err == io.EOF {
 			break
 		}
 		if err != nil {

@@ -67,7 +67,7 @@ func (r *Reports) WriteResults(ctx context.Context, w io.Writer, id uuid.UUID) (
 		if err := writeResults(out, batch); err != nil {
 			return err
 		}
-		if errors.Is(readErr, io.EOF) {
+		if readErr == io.EOF {
 			return results.refused.end(ctx)
 		}
 		if readErr != nil {
@@ -122,7 +122,7 @@ func (r *results) read(ctx context.Context) ([]result, error) {
 	var end error
 	for len(r.batch) < resultsBatch {
 		row, err := r.sheet.Next()
-		if errors.Is(err, io.EOF) {
+		if err == io.EOF {
 			end = io.EOF
 			break
 		}

@@ -100,7 +100,7 @@ func (p *pager) all(ctx context.Context, after int64, limit int, refusals []rost
 	var keys []string // the address of each row as compared, "" if it is not good
 	for {
 		row, err := p.sheet.Next()
-		if errors.Is(err, io.EOF) {
+		if err == io.EOF {
 			return rows, false, p.findUpdates(ctx, rows, keys)
 		}
 		if err != nil {
@@ -142,7 +142,7 @@ func (p *pager) refused(ctx context.Context, refusals []roster.Refusal) ([]Row, 
 func seek(sheet *intake.Sheet, row int64) (*intake.Row, error) {
 	for {
 		switch r, err := sheet.Next(); {
-		case errors.Is(err, io.EOF), err == nil && r.Row > row:
+		case err == io.EOF, err == nil && r.Row > row:
 			return nil, fmt.Errorf("row %d is not in the file", row)
 		case err != nil:
 			return nil, err

@@ -59,6 +59,11 @@ func translate(err *error, doing string, args ...any) {
 	case refused(*err):
 		*err = errors.Join(ErrRefused, wrapped)
 	case unavailable(*err):
+		if errors.Is(*err, io.EOF) || errors.Is(*err, io.ErrUnexpectedEOF) {
+			// The line has ended. Who reads a file through us must not take that
+			// for the end of the file.
+			wrapped = fmt.Errorf(doing+": %v", append(args, *err)...)
+		}
 		*err = errors.Join(ErrUnavailable, wrapped)
 	default:
 		*err = wrapped

@@ -155,3 +155,18 @@ func TestRefused(t *testing.T) {
 		t.Errorf("away: %v", err)
 	}
 }
+
+// TestLineThatEndsIsNoFileThatEnds: what stands before a database that is down
+// closes new connections, and the driver says io.EOF.
+func TestLineThatEndsIsNoFileThatEnds(t *testing.T) {
+	t.Parallel()
+	h := newHouse(t)
+	received, err := h.ReceiveImport(h.ctx, upload(noise(100), "", roster.Options{}))
+	h.must(err)
+	line, through := proxytest.Postgres(t, h.url)
+	line.HangUp(1)
+	n, err := openStore(t, through).OpenUpload(h.ctx, received.Import.ID, 0).Read(make([]byte, 100))
+	if n != 0 || !errors.Is(err, storage.ErrUnavailable) || errors.Is(err, io.EOF) || errors.Is(err, io.ErrUnexpectedEOF) {
+		t.Errorf("%d bytes and %v", n, err)
+	}
+}

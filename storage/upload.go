@@ -232,7 +232,8 @@ func insertImport(ctx context.Context, tx *sqlx.Tx, id uuid.UUID, by Entry, f ne
 
 // OpenUpload reads an import's file from a byte on. Every chunk is a query of
 // its own, so a slow reader holds no transaction open. A read returns
-// [ErrPurged] once retention has taken the file.
+// [ErrPurged] once retention has taken the file. Its io.EOF is the end of the
+// file: no other error is one or wraps one.
 func (s *Store) OpenUpload(ctx context.Context, id uuid.UUID, offset int64) io.Reader {
 	return &uploadReader{ctx: ctx, store: s, id: id, offset: offset}
 }

@@ -2,7 +2,6 @@ package tabular
 
 import (
 	"bytes"
-	"errors"
 	"fmt"
 	"io"
 )
@@ -50,8 +49,8 @@ func Open(r io.Reader, o Options) (*Reader, error) {
 		return nil, err
 	}
 	sample := make([]byte, sampleBytes)
-	n, err := io.ReadFull(r, sample)
-	whole := errors.Is(err, io.EOF) || errors.Is(err, io.ErrUnexpectedEOF)
+	n, err := readFull(r, sample)
+	whole := err == io.EOF
 	if err != nil && !whole {
 		return nil, fmt.Errorf("reading the beginning of the file: %w", err)
 	}
@@ -134,7 +133,7 @@ func (r *Reader) LikelyEncoding() string {
 func (r *Reader) Mixed() bool { return len(r.suspects) > 0 && r.genuine }
 
 // Next returns the next record that is not blank. A record is blank if its
-// cells are all empty or white space. At the end it returns io.EOF; any other
+// cells are all empty or white space. At the end it returns io.EOF itself; any other
 // error comes from the reader below, and comes again. A record that cannot be
 // read is no error: it has a Fault.
 func (r *Reader) Next() (*Record, error) {

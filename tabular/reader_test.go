@@ -43,7 +43,7 @@ func readAll(r *tabular.Reader) ([]row, error) {
 	var rows []row
 	for {
 		rec, err := r.Next()
-		if errors.Is(err, io.EOF) {
+		if err == io.EOF {
 			return rows, nil
 		}
 		if err != nil {
@@ -278,6 +278,26 @@ func TestNextReaderError(t *testing.T) {
 	}
 	if _, err := tabular.Open(iotest.ErrReader(broken), tabular.Options{}); !errors.Is(err, broken) {
 		t.Errorf("Open: %v", err)
+	}
+}
+
+// TestReaderErrorIsNotTheEnd: a source whose own line has ended may say so with
+// an error that is or wraps io.EOF, and has not come to the end of the file.
+func TestReaderErrorIsNotTheEnd(t *testing.T) {
+	t.Parallel()
+	for _, broken := range []error{io.ErrUnexpectedEOF, fmt.Errorf("database: %w", io.EOF)} {
+		for _, rows := range []int{0, 10, 20_000} { // in the sample and behind it
+			for _, encoding := range []string{"utf-8", "windows-1252"} {
+				in := io.MultiReader(strings.NewReader(strings.Repeat("a,b\n", rows)), iotest.ErrReader(broken))
+				r, err := tabular.Open(in, tabular.Options{Encoding: encoding})
+				if err == nil {
+					_, err = readAll(r)
+				}
+				if err == io.EOF || !errors.Is(err, broken) {
+					t.Errorf("%d rows of %s and then %q: %v", rows, encoding, broken, err)
+				}
+			}
+		}
 	}
 }
 

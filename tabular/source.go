@@ -129,6 +129,20 @@ func (t *transcoder) position(n int64) (offset, skip int64) {
 	return t.anchors[0].offset, n - t.anchors[0].decoded
 }
 
+// readFull fills p, or returns how far it came and why: io.EOF is the end, and
+// any other error, be it io.ErrUnexpectedEOF, is not.
+func readFull(r io.Reader, p []byte) (n int, err error) {
+	for n < len(p) && err == nil {
+		var more int
+		more, err = readSome(r, p[n:])
+		n += more
+	}
+	if n == len(p) {
+		err = nil
+	}
+	return n, err
+}
+
 // maxEmptyReads bounds the patience with a reader that gives neither bytes nor
 // an error.
 const maxEmptyReads = 100

@@ -79,7 +79,7 @@ func (s *Site) header(ctx context.Context, i *roster.Import) ([]string, error) {
 		return nil, err
 	}
 	record, err := reader.Next()
-	if errors.Is(err, io.EOF) || err == nil && record.Fault != nil {
+	if err == io.EOF || err == nil && record.Fault != nil {
 		return nil, nil
 	}
 	if err != nil {

@@ -24,6 +24,7 @@ type Proxy struct {
 	lines           map[*line]bool
 	open            chan struct{} // closed: data passes; else it is held back
 	refusing        bool
+	hangUps         int // so many connections more
 	delay           time.Duration
 	judge           func([]byte) Verdict
 	held            chan struct{}
@@ -142,6 +143,14 @@ func (p *Proxy) Refuse(yes bool) {
 	p.refusing = yes
 }
 
+// HangUp has the next n connections closed in good order when the client has said
+// its first words.
+func (p *Proxy) HangUp(n int) {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	p.hangUps = n
+}
+
 // Silence holds everything back, with the connections open and new ones
 // accepted: a host that hangs, or a network that is parted. What was held back
 // arrives when the silence is over.
@@ -183,7 +192,15 @@ func (p *Proxy) Held() <-chan struct{} { return p.held }
 func (p *Proxy) serve(client net.Conn) {
 	p.mu.Lock()
 	refusing, network, target := p.refusing, p.network, p.target
+	hangUp := p.hangUps > 0
+	if hangUp {
+		p.hangUps--
+	}
 	p.mu.Unlock()
+	if hangUp {
+		_, _ = client.Read(make([]byte, 4<<10)) // unread, they would make a reset of it
+		refusing = true
+	}
 	if refusing {
 		_ = client.Close()
 		return
