@@ -23,6 +23,9 @@ ifeq ($(RACE),1)
   endif
 endif
 
+# The compiler spends a quarter of its time on collecting garbage otherwise.
+COMPILING  := GOGC=400
+
 # Tests build programs; a checkout that belongs to somebody else must not stop them.
 TESTENV := GOFLAGS="$$($(GO) env GOFLAGS) -buildvcs=false"
 
@@ -33,19 +36,20 @@ help: ## list the targets
 	@awk -F ':.*## ' '/^[a-z]+:.*## / { printf "  make %-10s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
 
 # What bench, e2e and chaos watch are programs of their own, which the race
-# detector does not see into; and single goroutines that work through a great
-# volume take ten times as long under it for nothing.
+# detector does not see into, as it does not into a browser; and single goroutines
+# that work through a great volume take ten times as long under it for nothing.
 PROGRAMS   := ./bench ./e2e
 VOLUME     := ^(TestFlatMemory|TestMailboxKeepsTheNewest)$$
 VOLUMES    := ./devstack ./report ./tabular
+BROWSER    := InChromium$$
 # Those that take longest begin first, so that none of them is left alone at the end.
-PACKAGES   := $(GO) list ./web ./httpapi ./jobs; $(GO) list ./... | grep -v -E '/(bench|e2e|chaos|web|httpapi|jobs)$$'
+PACKAGES   := $(GO) list ./httpapi ./web ./jobs; $(GO) list ./... | grep -v -E '/(bench|e2e|chaos|web|httpapi|jobs)$$'
 GOTEST     := $(TESTENV) $(GO) run ./internal/testrun $(GO) test -vet=off -timeout $(TIMEOUT)
 
 # The fault experiments come last, for they need the machine for themselves.
 test: lint ## all checks and all tests; RACE=1 with the race detector
-	$(GOTEST) $(if $(RACEFLAG),$(RACEFLAG) -skip '$(VOLUME)') $$($(PACKAGES))
-	$(if $(RACEFLAG),$(GOTEST) -run '$(VOLUME)' $(VOLUMES))
+	$(GOTEST) $(if $(RACEFLAG),$(RACEFLAG) -skip '$(VOLUME)|$(BROWSER)') $$($(PACKAGES))
+	$(if $(RACEFLAG),$(GOTEST) -run '$(VOLUME)|$(BROWSER)' ./web $(VOLUMES))
 	$(GOTEST) $(PROGRAMS)
 	$(TESTENV) $(GO) test -vet=off -timeout $(TIMEOUT) ./chaos
 
@@ -53,7 +57,7 @@ test: lint ## all checks and all tests; RACE=1 with the race detector
 # compiled once.
 lint: ## gofmt, go vet, staticcheck
 	@unformatted="$$(gofmt -l .)" && if [ -n "$$unformatted" ]; then echo "not gofmt-ed (make fmt):"; echo "$$unformatted"; exit 1; fi
-	$(GO) vet $(RACEFLAG) ./...
+	$(COMPILING) $(GO) vet $(RACEFLAG) ./...
 	staticcheck="$$($(GO) tool -n staticcheck)" && GOFLAGS="$$($(GO) env GOFLAGS) $(RACEFLAG)" "$$staticcheck" ./...
 
 fmt: ## format the Go files
@@ -84,7 +88,7 @@ vuln: ## look for known vulnerabilities (asks the vulnerability database over th
 # The programs are built as the tests build them, so that nothing is compiled
 # twice: neither -trimpath nor CGO_ENABLED changes which modules are in them.
 sbom: ## what is in the programs: bin/NAME.cdx.json, CycloneDX; needs no network
-	@mkdir -p bin/sbom && $(TESTENV) $(GO) build -o bin/sbom/ ./cmd/... ./internal/sbom
+	@mkdir -p bin/sbom && $(COMPILING) $(TESTENV) $(GO) build -o bin/sbom/ ./cmd/... ./internal/sbom
 	@for program in api worker rollcall; do \
 		bin/sbom/sbom bin/sbom/$$program > bin/$$program.cdx.json || exit 1; \
 		echo "bin/$$program.cdx.json: $$(grep -c '"purl"' bin/$$program.cdx.json) components"; \
@@ -107,7 +111,7 @@ fuzz: ## each fuzz target for FUZZTIME=25s, some twelve minutes in all
 	@mkdir -p bin/fuzz; kept="$$($(GO) env GOCACHE)/fuzz/$$($(GO) list -m)"; \
 	for dir in $$(grep -rl --include='*_test.go' '^func Fuzz' . | xargs -n 1 dirname | sort -u); do \
 		program="$(CURDIR)/bin/fuzz/$$(echo "$${dir#./}" | tr / -)"; \
-		$(GO) test -c -gcflags="$$($(GO) list -m)/...=-d=libfuzzer" -o "$$program" "$$dir" || exit 1; \
+		$(COMPILING) $(GO) test -c -gcflags="$$($(GO) list -m)/...=-d=libfuzzer" -o "$$program" "$$dir" || exit 1; \
 		for target in $$("$$program" -test.list '^Fuzz'); do \
 			echo "$$dir $$target"; \
 			fuzz() { (cd "$$dir" && "$$program" -test.run '^$$' -test.fuzz "^$$target\$$" -test.fuzztime $(FUZZTIME) \

@@ -17,6 +17,7 @@ import (
 // administrator, by host name and by address, without scripts and with them:
 // cookies, the content policy and the check of the origin all have to let them.
 func TestInChromium(t *testing.T) {
+	t.Parallel()
 	for host, scripts := range map[string]bool{"localhost": false, "127.0.0.1": true} {
 		t.Run(host, func(t *testing.T) {
 			t.Parallel()

@@ -13,6 +13,7 @@ import (
 // second factor: sets it up, signs in with it, renews the recovery codes and
 // removes it; without scripts and with them.
 func TestSecondFactorInChromium(t *testing.T) {
+	t.Parallel()
 	for name, scripts := range map[string]bool{"scripts": true, "none": false} {
 		t.Run(name, func(t *testing.T) {
 			t.Parallel()

@@ -13,6 +13,7 @@ import (
 // an administrator, through a new password, and through what is left for
 // somebody without the role; without scripts and with them.
 func TestPeopleInChromium(t *testing.T) {
+	t.Parallel()
 	for name, scripts := range map[string]bool{"scripts": true, "none": false} {
 		t.Run(name, func(t *testing.T) {
 			t.Parallel()

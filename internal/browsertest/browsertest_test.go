@@ -67,3 +67,21 @@ func TestAccessible(t *testing.T) {
 		}
 	}
 }
+
+func TestLegible(t *testing.T) {
+	ctx := browsertest.New(t)
+	const head = `data:text/html,<!doctype html><html lang="en"><title>t</title><style>@media (prefers-color-scheme: dark) {main {color: silver}}</style><main><h1>t</h1>`
+	if err := chromedp.Do(ctx, chromedp.Navigate(head+"<p>Light on white")); err != nil {
+		t.Fatal(err)
+	}
+	for _, page := range []struct{ scheme, want string }{{"light", ""}, {"dark", "faulted"}} {
+		if err := chromedp.Do(ctx, browsertest.Scheme(page.scheme)); err != nil {
+			t.Fatal(err)
+		}
+		j := &judged{TB: t}
+		browsertest.Legible(ctx, j, page.scheme)
+		if j.verdict != page.want {
+			t.Errorf("%s is %q, want %q", page.scheme, j.verdict, page.want)
+		}
+	}
+}

@@ -70,6 +70,12 @@ func command(method string, params any) chromedp.Action[chromedp.Void] {
 	return chromedp.Func(func(ctx context.Context, t *chromedp.Target) error { return t.Call(ctx, method, params, nil) })
 }
 
+// Scheme has the pages shown light or dark.
+func Scheme(name string) chromedp.Action[chromedp.Void] {
+	feature := map[string]string{"name": "prefers-color-scheme", "value": name}
+	return command("Emulation.setEmulatedMedia", map[string]any{"features": []any{feature}})
+}
+
 // Do does one thing after the other.
 func (b *Tab) Do(steps ...chromedp.Action[chromedp.Void]) {
 	b.Helper()
@@ -154,14 +160,17 @@ func (b *Tab) Look(name string) {
 	b.Helper()
 	for _, width := range []int64{360, 768, 1280} {
 		for _, scheme := range []string{"light", "dark"} {
-			feature := map[string]string{"name": "prefers-color-scheme", "value": scheme}
-			b.Do(chromedp.EmulateViewport(width, 800), command("Emulation.setEmulatedMedia", map[string]any{"features": []any{feature}}))
+			b.Do(chromedp.EmulateViewport(width, 800), Scheme(scheme))
 			wide, err := chromedp.Run(b.Ctx, chromedp.Evaluate[int64]("document.documentElement.scrollWidth"))
 			if err != nil || wide > width {
 				b.Errorf("%s is %d wide where %d is to be had (%v)", name, wide, width, err)
 			}
 			if b.Scripts && width == 1280 {
-				Accessible(b.Ctx, b, name+", "+scheme)
+				examined := Accessible
+				if scheme == "dark" { // the same page in other colours
+					examined = Legible
+				}
+				examined(b.Ctx, b, name+", "+scheme)
 			}
 			b.picture(fmt.Sprintf("%s-%d-%s.png", name, width, scheme))
 		}
