@@ -24,7 +24,8 @@ const importsAtOnce = 2
 
 // RunWorker works through imports and invitations until ctx ends, and drains.
 func RunWorker(ctx context.Context, cfg config.Config, log *slog.Logger) error {
-	defer runtime.KeepAlive(collectOften())
+	garbage := newCollector()
+	defer runtime.KeepAlive(garbage)
 	// Connections: imports and their look-ups, one a mail, upkeep, webhooks.
 	store, err := openStore(ctx, cfg, "rollcall-worker", 4*importsAtOnce+cfg.MailConcurrency+6, log)
 	if err != nil {
@@ -64,7 +65,7 @@ func RunWorker(ctx context.Context, cfg config.Config, log *slog.Logger) error {
 	})
 	worker := jobs.NewWorker(store, bell, importer, mailer, log, meter, jobs.WorkerConfig{
 		Redis: redis, Imports: importsAtOnce, Connections: cfg.MailConcurrency, Retention: cfg.Retention,
-		Courier: courier,
+		Courier: courier, Importing: garbage.importing,
 	})
 	log.Info("worker runs")
 	return worker.Run(ctx)
@@ -156,18 +157,40 @@ func previous(cfg config.Config) []string {
 	return secrets
 }
 
-// collectOften has garbage collected when there is less than half as much of it
-// as is alive, unless GOGC says otherwise. Most of what is alive is the set of
-// addresses seen in a check, which the collector need not look into; so it costs
-// little, and the worker's memory stays near what a large file needs.
+// While imports are worked on garbage is collected when there is less than half as
+// much of it as is alive: most of that is the set of addresses seen in a check,
+// which the collector need not look into, so it costs little, and the worker's
+// memory stays near what a large file needs.
 //
-// While little is alive, as when mail is sent, that would be every few hundred
-// mails and a sixth of what they take. The ballast it returns makes it every few
-// thousand: keep it alive. Nothing is ever written to it, so it takes no memory.
-func collectOften() (ballast []byte) {
+// Otherwise little is alive, and to collect as often would be every few hundred
+// mails and a sixth of what they take. Nothing is ever written to the ballast, so
+// it takes no memory, but counts as alive.
+const (
+	garbageImporting = 40  // percent of what is alive
+	garbageOtherwise = 150 // the same
+	ballastBytes     = 16 << 20
+)
+
+// collector has garbage collected as often as what is being done asks for, unless
+// GOGC says how often.
+type collector struct{ ballast []byte }
+
+func newCollector() *collector {
 	if os.Getenv("GOGC") != "" {
 		return nil
 	}
-	debug.SetGCPercent(40)
-	return make([]byte, 16<<20)
+	c := &collector{make([]byte, ballastBytes)}
+	c.importing(false)
+	return c
+}
+
+// importing is told when imports begin to be worked on, and when they end.
+func (c *collector) importing(yes bool) {
+	switch {
+	case c == nil:
+	case yes:
+		debug.SetGCPercent(garbageImporting)
+	default:
+		debug.SetGCPercent(garbageOtherwise)
+	}
 }

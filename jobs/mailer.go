@@ -121,6 +121,7 @@ func (m *Mailer) claim(ctx context.Context, due []storage.DueInvitation) ([]stor
 
 // send makes one attempt and has its outcome recorded.
 func (m *Mailer) send(ctx context.Context, out storage.Outgoing) error {
+	defer m.recorder.expect()()
 	if out.HandedOver { // by a worker that did not live to record it
 		ctx, cancel := lasting(ctx, m.cfg.Lease, settleGrace)
 		defer cancel()

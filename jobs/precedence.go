@@ -10,6 +10,8 @@ import (
 // the import, while a mail may as well come some seconds later. It does not wait
 // for longer than that however many imports follow each other.
 type precedence struct {
+	importing func(bool) // told when running leaves 0 and comes back to it
+
 	mu      sync.Mutex
 	running int       // imports in hand
 	since   time.Time // when they began to come without a break
@@ -29,13 +31,17 @@ func (p *precedence) begin(now time.Time) {
 	if !p.busy(now) {
 		p.since = now
 	}
-	p.running++
+	if p.running++; p.running == 1 {
+		p.importing(true)
+	}
 }
 
 func (p *precedence) end(now time.Time, more bool) {
 	p.mu.Lock()
 	defer p.mu.Unlock()
-	p.running--
+	if p.running--; p.running == 0 {
+		p.importing(false)
+	}
 	p.handed = time.Time{}
 	if more {
 		p.handed = now

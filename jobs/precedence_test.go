@@ -1,13 +1,15 @@
 package jobs
 
 import (
+	"slices"
 	"testing"
 	"time"
 )
 
 func TestPrecedence(t *testing.T) {
 	t.Parallel()
-	var p precedence
+	var told []bool
+	p := precedence{importing: func(yes bool) { told = append(told, yes) }}
 	now := time.Now()
 	wait := func(when string, want bool) {
 		t.Helper()
@@ -37,4 +39,7 @@ func TestPrecedence(t *testing.T) {
 	wait("when imports come again after a break", true)
 	p.end(now, false)
 	wait("when the last one has ended", false)
+	if want := []bool{true, false, true, false, true, false}; !slices.Equal(told, want) {
+		t.Errorf("told of imports: %v, want %v", told, want)
+	}
 }

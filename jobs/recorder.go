@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"slices"
+	"sync/atomic"
 	"time"
 
 	"rollcall/storage"
@@ -13,6 +14,7 @@ import (
 type recorder struct {
 	*together[storage.Outcome, error]
 	store *storage.Store
+	open  atomic.Int64 // attempts that are to be recorded
 }
 
 // entry is an outcome and who waits for it to be committed.
@@ -20,7 +22,7 @@ type entry = asked[storage.Outcome, error]
 
 const (
 	recordMost    = 500                    // outcomes in one transaction
-	recordLinger  = 10 * time.Millisecond  // for more to come
+	recordLinger  = 40 * time.Millisecond  // for more to come
 	recordTimeout = 10 * time.Second       // one transaction
 	recordWait    = 50 * time.Millisecond  // before the first repetition; doubles
 	recordWaitMax = 500 * time.Millisecond // at most
@@ -29,7 +31,15 @@ const (
 func newRecorder(store *storage.Store) *recorder {
 	r := &recorder{store: store}
 	r.together = newTogether(recordMost, recordLinger, r.settle)
+	r.expected = func() int { return int(r.open.Load()) }
 	return r
+}
+
+// expect says that an outcome will come. Call done when it is on record, or will
+// not come.
+func (r *recorder) expect() (done func()) {
+	r.open.Add(1)
+	return func() { r.open.Add(-1) }
 }
 
 // record returns when the outcome is committed, or is known not to be. While

@@ -17,6 +17,9 @@ type attempt struct {
 	out     storage.Outgoing
 	ended   chan error    // how it went; has room
 	settled chan struct{} // closed when that is on record, or nobody tries to record it any longer
+
+	way  *route        // by which it goes
+	mail mail.Composed // what goes
 }
 
 // attempt has a sender make an attempt. Call settled when its outcome is on
@@ -29,37 +32,63 @@ func (m *Mailer) attempt(ctx context.Context, out storage.Outgoing) (settled fun
 	case m.attempts <- a:
 		return func() { close(a.settled) }, <-a.ended
 	case <-ctx.Done():
-		return func() {}, &mail.Failure{Class: mail.Canceled, Stage: mail.StageConnect, Err: context.Cause(ctx)}
+		return func() {}, canceledAttempt(ctx)
 	}
+}
+
+func canceledAttempt(ctx context.Context) error {
+	return &mail.Failure{Class: mail.Canceled, Stage: mail.StageConnect, Err: context.Cause(ctx)}
 }
 
 // sendAll runs a sender for each connection until ctx ends.
 func (m *Mailer) sendAll(ctx context.Context) {
 	var all sync.WaitGroup
 	for range m.postman.pools.Size {
-		all.Go(func() {
-			s := &sender{Mailer: m}
-			for {
-				select {
-				case a := <-m.attempts:
-					a.ended <- s.send(a)
-				case <-ctx.Done():
-					return
-				}
-			}
-		})
+		s := &sender{Mailer: m, composed: make(chan *attempt)}
+		all.Go(func() { s.composeAll(ctx) })
+		all.Go(s.sendAll)
 	}
 	all.Wait()
 }
 
-// sender makes one attempt after the other. It composes a mail while the one
-// before is being marked as handed over, and sends none before that is done: a
-// worker that is killed leaves no more mails to be sent twice than it has
+// sender makes one attempt after the other. While one mail is sent, and marked as
+// handed over, the next is composed; its content is not sent before that is done:
+// a worker that is killed leaves no more mails to be sent twice than it has
 // senders, however slow the database is.
 type sender struct {
 	*Mailer
+	composed chan *attempt // ready to be sent
+
 	last   *attempt     // may have been handed over, and is not known to be marked; nil: none
 	marked <-chan error // whether last is marked; nil: it will not be
+}
+
+// composeAll composes the mails of attempts until ctx ends.
+func (s *sender) composeAll(ctx context.Context) {
+	defer close(s.composed)
+	for {
+		select {
+		case a := <-s.attempts:
+			if err := s.compose(a); err != nil {
+				a.ended <- err
+				continue
+			}
+			select {
+			case s.composed <- a:
+			case <-a.ctx.Done():
+				a.ended <- canceledAttempt(a.ctx)
+			}
+		case <-ctx.Done():
+			return
+		}
+	}
+}
+
+// sendAll sends what is composed.
+func (s *sender) sendAll() {
+	for a := range s.composed {
+		a.ended <- s.send(a)
+	}
 }
 
 // send makes an attempt.
@@ -96,33 +125,40 @@ func (s *sender) ready(ctx context.Context) error {
 	return nil
 }
 
-// deliver renders and sends the mail. Every attempt of one generation has the
-// same Message-ID and the same link, so a mail that arrives twice is seen to be
-// one.
-func (s *sender) deliver(a *attempt) (err error) {
-	defer func() {
-		if p := recover(); p != nil {
-			err = s.panicked(p)
-		}
-	}()
-	way, err := s.postman.route(a.ctx, a.out.SettingsAt)
-	if err != nil {
+// compose writes the mail. Every attempt of one generation has the same Message-ID
+// and the same link, so a mail that arrives twice is seen to be one.
+func (s *sender) compose(a *attempt) (err error) {
+	defer s.caught(&err)
+	if a.way, err = s.postman.route(a.ctx, a.out.SettingsAt); err != nil {
 		return err
 	}
-	if way.fault != nil {
-		return way.fault
+	if a.way.fault != nil {
+		return a.way.fault
 	}
 	message, err := mail.RenderInvitation(mail.Invitation{
-		Brand: s.cfg.Brand, From: way.from, To: a.out.Email, Name: a.out.Name,
+		Brand: s.cfg.Brand, From: a.way.from, To: a.out.Email, Name: a.out.Name,
 		Link:      s.cfg.PublicURL + "/invite/" + s.signer.InvitationToken(a.out.UserID, int(a.out.Generation)),
 		ExpiresAt: a.out.ExpiresAt,
-		MessageID: messageID(a.out, way.from),
+		MessageID: messageID(a.out, a.way.from),
 	})
 	if err != nil {
 		return err
 	}
 	message.Ready = s.ready
-	return way.pool.Send(a.ctx, message)
+	a.mail, err = message.Compose()
+	return err
+}
+
+func (s *sender) deliver(a *attempt) (err error) {
+	defer s.caught(&err)
+	return a.way.pool.Deliver(a.ctx, a.mail)
+}
+
+// caught makes an error of a panic. It is deferred.
+func (m *Mailer) caught(err *error) {
+	if p := recover(); p != nil {
+		*err = m.panicked(p)
+	}
 }
 
 // panicked logs where, not what, and puts it down to this one invitation.

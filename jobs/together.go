@@ -12,6 +12,9 @@ import (
 type together[T, R any] struct {
 	most   int           // of those that are served together
 	linger time.Duration // for more to come after the first; 0: none
+	// expected is how many there are who ask or are about to: there is nothing
+	// to linger for when they all have. Nil: nobody knows.
+	expected func() int
 	// serve answers each, or leaves those be who do not wait any longer. It is
 	// given the context of run, whose end is the end of waiting only.
 	serve func(ctx context.Context, all []asked[T, R])
@@ -79,7 +82,7 @@ func (t *together[T, R]) gather(first asked[T, R]) []asked[T, R] {
 			continue
 		default:
 		}
-		if t.linger == 0 {
+		if t.linger == 0 || t.expected != nil && len(all) >= t.expected() {
 			return all
 		}
 		select {

@@ -25,6 +25,7 @@ type WorkerConfig struct {
 	Retention   time.Duration // how long uploads and row values are kept; no default
 	Drain       time.Duration // how long a stop may take; default 25 s
 	Courier     *Courier      // delivers webhooks; nil: they wait
+	Importing   func(bool)    // told when imports begin to be worked on and when none is any more; nil: nobody asks
 
 	Window     int           // invitations waiting in Redis at most, so that its memory does not grow with an import; default 1,000
 	Redispatch time.Duration // an invitation whose task got lost comes due again after this; default 20 s
@@ -42,6 +43,9 @@ func (c *WorkerConfig) fill() {
 	c.Sweep = cmp.Or(c.Sweep, 2*time.Second)
 	c.Overdue = cmp.Or(c.Overdue, 3*time.Second)
 	c.Purge = cmp.Or(c.Purge, time.Minute)
+	if c.Importing == nil {
+		c.Importing = func(bool) {}
+	}
 }
 
 // How often an idle worker looks into Redis for each kind of task. For imports it
@@ -54,7 +58,7 @@ const (
 // parcels is how many tasks with invitations are in hand for so many connections
 // to the mail server: while the mails of some are sent another's are claimed, with
 // one commit, and wait for their turn.
-func parcels(connections int) int { return 2 * connections }
+func parcels(connections int) int { return 4 * connections }
 
 // Worker runs imports, sends invitations and keeps house. Any number may run
 // side by side.
@@ -74,7 +78,7 @@ type Worker struct {
 // NewWorker makes a Worker.
 func NewWorker(store *storage.Store, bell *Bell, importer *Importer, mailer *Mailer, log *slog.Logger, meter *Metrics, cfg WorkerConfig) *Worker {
 	cfg.fill()
-	imports := new(precedence)
+	imports := &precedence{importing: cfg.Importing}
 	return &Worker{
 		cfg: cfg, log: log, meter: meter, bell: bell, importer: importer, mailer: mailer, imports: imports,
 		outbox: newOutbox(store, bell, mailer.postman, imports, log, cfg),

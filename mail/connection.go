@@ -7,7 +7,6 @@ import (
 	"crypto/tls"
 	"errors"
 	"fmt"
-	"io"
 	"net"
 	"strings"
 	"time"
@@ -220,14 +219,14 @@ func (c *connection) deliver(ctx context.Context, mail envelope) *Failure {
 	c.messages++
 	c.handedOver = false
 	stop := context.AfterFunc(ctx, func() { _ = c.wire.Close() })
-	failure := c.transact(mail)
+	failure := c.transact(ctx, mail)
 	if !stop() {
 		c.broken = true
 	}
 	return canceled(ctx, failure)
 }
 
-func (c *connection) transact(mail envelope) *Failure {
+func (c *connection) transact(ctx context.Context, mail envelope) *Failure {
 	failure := c.open([]command{
 		{StageMail, "MAIL FROM:<" + mail.from + ">", 2},
 		{StageRcpt, "RCPT TO:<" + mail.to + ">", 2},
@@ -236,6 +235,12 @@ func (c *connection) transact(mail envelope) *Failure {
 	if failure != nil {
 		c.reset()
 		return failure
+	}
+	if mail.ready != nil {
+		if err := mail.ready(ctx); err != nil {
+			c.broken = true // DATA cannot be taken back
+			return &Failure{Class: Canceled, Stage: StageData, Err: err}
+		}
 	}
 	return c.hand(mail)
 }
@@ -308,33 +313,57 @@ func (c *connection) hand(mail envelope) *Failure {
 
 // writeContent sends the content and the final dot.
 func (c *connection) writeContent(content []byte) *Failure {
-	var out io.Writer = c.client.Text.W
-	end := func() error {
-		_, _ = c.client.Text.W.WriteString(".\r\n") // Flush returns its error
-		return c.client.Text.W.Flush()
+	if !wholeLines(content) {
+		return c.writeLines(content)
 	}
-	if !plainLines(content) {
-		dots := c.client.Text.DotWriter() // looks at each byte
-		out, end = dots, dots.Close
+	_, err := c.client.Text.W.Write(stuffed(content))
+	if err == nil {
+		err = c.client.Text.W.Flush()
 	}
-	if _, err := out.Write(content); err != nil {
+	if err != nil {
+		return c.breakAt(StageData, err) // not all of it is on its way, so not the final dot
+	}
+	return nil
+}
+
+// writeLines is writeContent for lines that end in any way: it looks at each byte.
+func (c *connection) writeLines(content []byte) *Failure {
+	dots := c.client.Text.DotWriter()
+	if _, err := dots.Write(content); err != nil {
 		// Without the final dot the server must not deliver (RFC 5321,
 		// section 4.1.1.4), so the message may be tried again. The dot writer
 		// is not closed: that would send the dot.
 		return c.breakAt(StageData, err)
 	}
-	if err := end(); err != nil {
+	if err := dots.Close(); err != nil {
 		return c.breakAt(StageEnd, err)
 	}
 	return nil
 }
 
-// plainLines reports whether content can go out as it is: lines that end in CR
-// LF, none of which begins with a dot (RFC 5321, section 4.5.2).
-func plainLines(content []byte) bool {
+// wholeLines reports whether content is lines that end in CR LF, the last one too.
+func wholeLines(content []byte) bool {
 	lines := bytes.Count(content, []byte("\r\n"))
-	return bytes.HasSuffix(content, []byte("\r\n")) && content[0] != '.' && !bytes.Contains(content, []byte("\n.")) &&
+	return bytes.HasSuffix(content, []byte("\r\n")) &&
 		bytes.Count(content, []byte("\n")) == lines && bytes.Count(content, []byte("\r")) == lines
+}
+
+// stuffed is whole lines, with another dot before each that begins with one (RFC
+// 5321, section 4.5.2), and the final dot: one piece, for one write.
+func stuffed(content []byte) []byte {
+	out := make([]byte, 0, len(content)+len(content)/32+len("..\r\n"))
+	for len(content) > 0 {
+		if content[0] == '.' {
+			out = append(out, '.')
+		}
+		line := len(content)
+		if at := bytes.Index(content, []byte("\n.")); at >= 0 {
+			line = at + 1
+		}
+		out = append(out, content[:line]...)
+		content = content[line:]
+	}
+	return append(out, ".\r\n"...)
 }
 
 // reset clears a refused transaction, so that the connection can carry the

@@ -8,6 +8,7 @@ import (
 	netmail "net/mail"
 	"strings"
 	"time"
+	"unicode/utf8"
 
 	gomail "github.com/wneessen/go-mail"
 )
@@ -23,8 +24,9 @@ type Message struct {
 	MessageID string    // without angle brackets; empty: a fresh one for each attempt
 	Date      time.Time // zero: the time of sending
 
-	// Ready, if not nil, is called once the mail is composed and before any of it
-	// is sent, and may wait. Its error ends the attempt as [Canceled].
+	// Ready, if not nil, is called when the server would take the content, and may
+	// wait: the content is sent when it returns nil. Its error ends the attempt as
+	// [Canceled] and the connection with it.
 	Ready func(ctx context.Context) error
 
 	// Accepted, if not nil, is told the server's answer to the content, in the
@@ -38,13 +40,26 @@ var (
 	errBody      = errors.New("the mail has no text")
 )
 
-// envelope is a message ready for the wire. The addresses hold nothing that
-// could end the command line they are put into.
+// Composed is a message ready for the wire; see [Message.Compose].
+type Composed struct{ envelope }
+
+// envelope is what a Composed hides. The addresses hold nothing that could end
+// the command line they are put into.
 type envelope struct {
 	from, to string
 	content  []byte
 	ready    func(ctx context.Context) error // nil: always
 	accepted func(code int, reply string)    // nil: nobody asks
+}
+
+// Compose makes of a message what [Pool.Deliver] sends, which takes as long as the
+// sending where the server is fast. The error is a *[Failure].
+func (m Message) Compose() (Composed, error) {
+	e, failure := m.seal()
+	if failure != nil {
+		return Composed{}, failure
+	}
+	return Composed{e}, nil
 }
 
 func (m Message) seal() (envelope, *Failure) {
@@ -89,9 +104,9 @@ func (m Message) compose(from, to string) ([]byte, error) {
 	// RFC 3834, section 5: keeps vacation responders from answering.
 	msg.SetGenHeader("Auto-Submitted", "auto-generated")
 	msg.SetGenHeader(gomail.HeaderXAutoResponseSuppress, "All")
-	msg.SetBodyString(gomail.TypeTextPlain, strings.ToValidUTF8(m.Text, "\uFFFD"))
+	msg.SetBodyString(gomail.TypeTextPlain, valid(m.Text))
 	if m.HTML != "" {
-		msg.AddAlternativeString(gomail.TypeTextHTML, strings.ToValidUTF8(m.HTML, "\uFFFD"))
+		msg.AddAlternativeString(gomail.TypeTextHTML, valid(m.HTML))
 	}
 
 	var content bytes.Buffer
@@ -100,4 +115,12 @@ func (m Message) compose(from, to string) ([]byte, error) {
 		return nil, fmt.Errorf("compose mail: %w", err)
 	}
 	return content.Bytes(), nil
+}
+
+// valid is strings.ToValidUTF8, which takes its time over text that is valid.
+func valid(text string) string {
+	if utf8.ValidString(text) {
+		return text
+	}
+	return strings.ToValidUTF8(text, "\uFFFD")
 }

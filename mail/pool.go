@@ -114,34 +114,34 @@ func NewPool(server Server, config PoolConfig) (*Pool, error) {
 	}, nil
 }
 
-// Send hands m to the server and returns nil once the server has taken
+// Send composes m and delivers it.
+func (p *Pool) Send(ctx context.Context, m Message) error {
+	composed, err := m.Compose()
+	if err != nil {
+		return err
+	}
+	return p.Deliver(ctx, composed)
+}
+
+// Deliver hands m to the server and returns nil once the server has taken
 // responsibility for it (RFC 5321, section 4.2.5). Any other outcome is a
 // *[Failure].
 //
 // A kept-open connection that turns out to be closed is replaced once, by a
 // fresh one, as long as nothing of the content was sent; so no message is ever
-// handed over twice by one Send.
+// handed over twice by one Deliver.
 //
 // The end of ctx closes the connection in use. Whoever shuts down in an orderly
-// way gives a running Send the time to finish: interrupted between the final
+// way gives a running Deliver the time to finish: interrupted between the final
 // dot and its answer, it fails as [Unknown].
-func (p *Pool) Send(ctx context.Context, m Message) error {
-	if failure := p.send(ctx, m); failure != nil {
+func (p *Pool) Deliver(ctx context.Context, m Composed) error {
+	if failure := p.send(ctx, m.envelope); failure != nil {
 		return failure
 	}
 	return nil
 }
 
-func (p *Pool) send(ctx context.Context, m Message) *Failure {
-	mail, failure := m.seal()
-	if failure != nil {
-		return failure
-	}
-	if mail.ready != nil {
-		if err := mail.ready(ctx); err != nil {
-			return &Failure{Class: Canceled, Stage: StageConnect, Err: err}
-		}
-	}
+func (p *Pool) send(ctx context.Context, mail envelope) *Failure {
 	if failure := p.acquire(ctx); failure != nil {
 		return failure
 	}
@@ -169,10 +169,26 @@ var errNoRoom = errors.New("too little time is left to begin")
 
 // deliver has c deliver mail if there is the time for it.
 func (p *Pool) deliver(ctx context.Context, c *connection, mail envelope) *Failure {
-	if end, bounded := ctx.Deadline(); bounded && time.Until(end) < p.config.Room {
-		return &Failure{Class: Canceled, Stage: StageConnect, Err: errNoRoom}
+	if err := hasLeft(ctx, p.config.Room); err != nil {
+		return &Failure{Class: Canceled, Stage: StageConnect, Err: err}
+	}
+	if ready := mail.ready; ready != nil {
+		mail.ready = func(ctx context.Context) error {
+			if err := ready(ctx); err != nil {
+				return err
+			}
+			return hasLeft(ctx, p.config.Room/4) // for the last of four answers
+		}
 	}
 	return c.deliver(ctx, mail)
+}
+
+// hasLeft returns errNoRoom if less than that is left of ctx.
+func hasLeft(ctx context.Context, least time.Duration) error {
+	if end, bounded := ctx.Deadline(); bounded && time.Until(end) < least {
+		return errNoRoom
+	}
+	return nil
 }
 
 func (p *Pool) acquire(ctx context.Context) *Failure {

@@ -2,6 +2,7 @@ package mail_test
 
 import (
 	"context"
+	"errors"
 	"net"
 	"testing"
 	"testing/synctest"
@@ -79,6 +80,43 @@ func TestSendToASlowServer(t *testing.T) {
 			})
 		})
 	}
+}
+
+// TestReadyIsAwaitedBeforeTheContent: the server is asked first and gets the
+// content when the message is ready. One that never is, or too late, is not sent,
+// and the connection on which the server waits for it is given up.
+func TestReadyIsAwaitedBeforeTheContent(t *testing.T) {
+	t.Parallel()
+	synctest.Test(t, func(t *testing.T) {
+		server := slow(t, 0, smtptest.Config{})
+		pool := slowPool(t, server, mail.PoolConfig{Size: 1, Room: 130 * time.Second})
+		for name, test := range map[string]struct {
+			ready func() error
+			sent  int
+		}{
+			"in time":  {func() error { time.Sleep(time.Minute); return nil }, 1},
+			"never":    {func() error { return errors.New("never") }, 0},
+			"too late": {func() error { time.Sleep(250 * time.Second); return nil }, 0},
+		} {
+			ctx, cancel := context.WithTimeout(t.Context(), 270*time.Second)
+			asked, taken := len(server.Lines()), server.Accepted()
+			m := message()
+			m.Ready = func(context.Context) error {
+				if lines := server.Lines()[asked:]; len(lines) == 0 || lines[len(lines)-1] != "DATA" {
+					t.Errorf("%s: asked for when the server had heard %q", name, lines)
+				}
+				return test.ready()
+			}
+			err := pool.Send(ctx, m)
+			cancel()
+			if server.Accepted()-taken != test.sent || test.sent == 1 && err != nil {
+				t.Errorf("%s: %v, %d mails taken", name, err, server.Accepted()-taken)
+			}
+			if test.sent == 0 && failureOf(t, err).Class != mail.Canceled {
+				t.Errorf("%s: %v", name, err)
+			}
+		}
+	})
 }
 
 // TestSendLeavesRoom: what is left after a slow sign-in is too little for the

@@ -5,7 +5,6 @@ import (
 	"context"
 	"errors"
 	"slices"
-	"strings"
 	"time"
 
 	"github.com/google/uuid"
@@ -151,10 +150,17 @@ func (s *Store) ClaimInvitations(ctx context.Context, due []DueInvitation, lease
 	sorted := slices.SortedFunc(slices.Values(due), func(a, b DueInvitation) int {
 		return bytes.Compare(a.UserID[:], b.UserID[:])
 	})
+	take, err := s.statement(ctx, takeInvitations)
+	if err != nil {
+		return nil, err
+	}
 	var taken []Outgoing
 	var waiting []DueInvitation
 	err = s.transact(ctx, func(tx *sqlx.Tx) (err error) {
-		if taken, err = takeInvitations(ctx, tx, sorted, lease, ttl); err != nil || len(taken) == len(due) {
+		taken = nil
+		err = tx.StmtxContext(ctx, take).SelectContext(ctx, &taken,
+			uuids(sorted, dueUser), bigints(sorted, dueDispatch), seconds(lease), seconds(ttl), emailSettings)
+		if err != nil || len(taken) == len(due) {
 			return err
 		}
 		waiting, err = putBackPaused(ctx, tx, sorted)
@@ -187,8 +193,7 @@ func (s *Store) ClaimInvitations(ctx context.Context, due []DueInvitation, lease
 func dueUser(d *DueInvitation) uuid.UUID { return d.UserID }
 func dueDispatch(d *DueInvitation) int64 { return int64(d.Dispatch) }
 
-func takeInvitations(ctx context.Context, tx *sqlx.Tx, due []DueInvitation, lease, ttl time.Duration) (taken []Outgoing, err error) {
-	err = tx.SelectContext(ctx, &taken, `
+const takeInvitations = `
 		UPDATE invitations i
 		   SET claimed_until = now() + make_interval(secs => $3), attempts = attempts + 1,
 		       expires_at = now() + make_interval(secs => $4)
@@ -199,10 +204,7 @@ func takeInvitations(ctx context.Context, tx *sqlx.Tx, due []DueInvitation, leas
 		RETURNING i.user_id, i.dispatch, i.generation, i.expires_at, i.attempts, i.unknowns, u.email, u.name,
 		          CASE WHEN i.attempts > 1 THEN EXISTS (
 		              SELECT FROM handed_over h WHERE h.user_id = i.user_id AND h.generation = i.generation) ELSE false END AS handed_over,
-		          (SELECT updated_at FROM settings WHERE name = $5) AS settings_at`,
-		uuids(due, dueUser), bigints(due, dueDispatch), seconds(lease), seconds(ttl), emailSettings)
-	return taken, err
-}
+		          (SELECT updated_at FROM settings WHERE name = $5) AS settings_at`
 
 // putBackPaused gives back those that only a pause keeps from being sent: due at
 // once, since the pause alone holds them back and may end early. Not while a
@@ -234,8 +236,12 @@ type Outcome struct {
 // is quick, and does not wait for the disk; RecordOutcomes removes the mark.
 func (s *Store) MarkHandedOver(ctx context.Context, sent []Outgoing) (err error) {
 	defer translate(&err, "mark %d invitations as handed over", len(sent))
-	_, err = s.db.ExecContext(ctx, `
-		INSERT INTO handed_over (user_id, generation) SELECT * FROM unnest($1::uuid[], $2::bigint[]) ON CONFLICT DO NOTHING`,
+	insert, err := s.statement(ctx, `
+		INSERT INTO handed_over (user_id, generation) SELECT * FROM unnest($1::uuid[], $2::bigint[]) ON CONFLICT DO NOTHING`)
+	if err != nil {
+		return err
+	}
+	_, err = insert.ExecContext(ctx,
 		uuids(sent, func(o *Outgoing) uuid.UUID { return o.UserID }), bigints(sent, func(o *Outgoing) int64 { return int64(o.Generation) }))
 	return err
 }
@@ -256,7 +262,7 @@ func (s *Store) RecordOutcomes(ctx context.Context, outcomes []Outcome) (err err
 	defer translate(&err, "record %d outcomes", len(outcomes))
 	// In one order everywhere, so that two recorders wait instead of deadlocking.
 	outcomes = slices.SortedFunc(slices.Values(outcomes), func(a, b Outcome) int {
-		return strings.Compare(a.UserID.String(), b.UserID.String())
+		return bytes.Compare(a.UserID[:], b.UserID[:])
 	})
 	return s.transact(ctx, func(tx *sqlx.Tx) error { return recordOutcomes(ctx, tx, outcomes) })
 }

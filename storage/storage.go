@@ -25,8 +25,9 @@ import (
 
 // Store is a pool of connections to PostgreSQL. It is safe for concurrent use.
 type Store struct {
-	db  *sqlx.DB
-	dsn string
+	db       *sqlx.DB
+	dsn      string
+	prepared prepared
 }
 
 // Options bound a Store. Zero values take the default.

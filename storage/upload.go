@@ -317,14 +317,13 @@ func (r *uploadReader) take(seq int64) uploadedChunk {
 
 func (s *Store) uploadedChunk(ctx context.Context, id uuid.UUID, seq int64) (c uploadedChunk) {
 	// Prepared, because only then the driver asks for bytea in binary.
-	stmt, err := s.db.PreparexContext(ctx, `
+	stmt, err := s.statement(ctx, `
 		SELECT c.data, i.size_bytes, i.finished_at IS NOT NULL AS ended, i.purged_at IS NOT NULL AS purged
 		  FROM imports i LEFT JOIN import_chunks c ON c.import_id = i.id AND c.seq = $2
 		 WHERE i.id = $1`)
 	if err != nil {
 		return uploadedChunk{err: err}
 	}
-	defer stmt.Close()
 	c.err = stmt.GetContext(ctx, &c, id, seq)
 	return c
 }
