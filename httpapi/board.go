@@ -19,6 +19,12 @@ const (
 	perWaiter = 8 * time.Millisecond
 	// longestPace bounds that.
 	longestPace = 5 * time.Second
+	// perWaiterAtRest and longestAtRest are the same for the end, which nobody is
+	// kept waiting for: five hundred are told within half a second.
+	perWaiterAtRest = time.Millisecond
+	longestAtRest   = 500 * time.Millisecond
+	// fewWaiters are told of the end at once.
+	fewWaiters = 20
 	// linger is how long an import stays on the board after the last waiter left.
 	// Who polls again at once finds it there, and the pace is kept.
 	linger = time.Second
@@ -132,13 +138,17 @@ func (s *showing) look() (now *snapshot, turned <-chan struct{}) {
 func (s *showing) share() time.Duration { return min(time.Duration(s.crowd)*perWaiter, longestPace) }
 
 // lag is how much later than others a waiter is told: all of them at once would
-// keep everybody else waiting. An import at rest is told without.
+// keep everybody else waiting. That an import has come to rest is told in a
+// fraction of a second, however many wait for it.
 func (s *showing) lag(now *snapshot) time.Duration {
-	if atRest(now.Import) {
-		return 0
-	}
 	s.mu.Lock()
 	defer s.mu.Unlock()
+	if atRest(now.Import) {
+		if s.crowd < fewWaiters {
+			return 0
+		}
+		return rand.N(min(time.Duration(s.crowd)*perWaiterAtRest, longestAtRest))
+	}
 	return rand.N(max(1, s.share()/2-perWaiter))
 }
 

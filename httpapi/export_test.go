@@ -65,3 +65,27 @@ func (l Limiter) Keys() int { return len(l.buckets) }
 
 // MaxBuckets is how many they may be.
 const MaxBuckets = maxBuckets
+
+// Pages is pages, for tests.
+type Pages struct{ *pages }
+
+// NewPages makes Pages of imports without errors; whole is called when these are
+// read.
+func NewPages(row func(context.Context, uuid.UUID) (*roster.Import, error), whole func()) Pages {
+	return Pages{newPages(row, func(_ context.Context, i *roster.Import) (importView, error) {
+		whole()
+		return viewOf(i).with(nil), nil
+	})}
+}
+
+// Body is the import as it is sent.
+func (p Pages) Body(ctx context.Context, id uuid.UUID) (*roster.Import, error) {
+	now, err := p.get(ctx, id)
+	if err != nil {
+		return nil, err
+	}
+	if now, err = p.filled(ctx, now); err != nil {
+		return nil, err
+	}
+	return now.view.of, nil
+}

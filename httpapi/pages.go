@@ -3,6 +3,7 @@ package httpapi
 import (
 	"context"
 	"sync"
+	"time"
 
 	"github.com/google/uuid"
 
@@ -14,17 +15,22 @@ import (
 type page struct {
 	*roster.Import
 	view importView // with the first errors; only with a body
-	body []byte     // view as it is sent; nil of an import at rest: it is read if it is needed
+	body []byte     // view as it is sent; nil of an import at rest that is not in hand: it is read if it is needed
+	read time.Time  // when the view was
 }
 
-// maxPages bounds how many are kept, at some 100 kB each.
-const maxPages = 64
+const (
+	// maxPages bounds how many are kept, at some 100 kB each.
+	maxPages = 64
+	// keptAtRest is how long the page of an import at rest is kept: those who have
+	// polled come for it one after the other, and then hardly anybody.
+	keptAtRest = 30 * time.Second
+)
 
 // pages read imports for those who poll, and keep the last page of each import
-// that is being worked on. Each read looks at the row, so that nobody gets what
-// is older than the question; what hangs on it, the errors, is read when there
-// can be others, and encoded once a revision. Of an import at rest nothing is
-// kept: nobody hurries, and what is erased from it must not show.
+// that is being worked on, or has been until a moment ago. Each read looks at the
+// row, so that nobody gets what is older than the question; what hangs on it, the
+// errors, is read when there can be others, and encoded once a revision.
 type pages struct {
 	*shared[uuid.UUID, page]
 	row   func(context.Context, uuid.UUID) (*roster.Import, error)
@@ -59,10 +65,12 @@ func (p *pages) read(ctx context.Context, id uuid.UUID) (page, error) {
 	if err != nil {
 		return page{}, err
 	}
-	return pageOf(view), nil
+	now := pageOf(view)
+	p.keep(id, now)
+	return now, nil
 }
 
-func pageOf(v importView) page { return page{v.of, v, encode(v)} }
+func pageOf(v importView) page { return page{v.of, v, encode(v), time.Now()} }
 
 // turn reads an import.
 func (p *pages) turn(ctx context.Context, id uuid.UUID) (page, error) {
@@ -70,11 +78,14 @@ func (p *pages) turn(ctx context.Context, id uuid.UUID) (page, error) {
 	if err != nil {
 		return page{}, err
 	}
+	kept, ok := p.kept(id)
 	if atRest(i) {
+		if ok && kept.Revision == i.Revision && time.Since(kept.read) < keptAtRest {
+			return kept, nil
+		}
 		p.forget(id)
 		return page{Import: i}, nil
 	}
-	kept, ok := p.kept(id)
 	if ok && kept.Revision >= i.Revision { // a later read may have been quicker
 		return kept, nil
 	}
@@ -86,9 +97,7 @@ func (p *pages) turn(ctx context.Context, id uuid.UUID) (page, error) {
 		return page{}, err
 	}
 	now := pageOf(view) // of an import that may have moved on meanwhile
-	if !atRest(now.Import) {
-		p.keep(id, now)
-	}
+	p.keep(id, now)
 	return now, nil
 }
 

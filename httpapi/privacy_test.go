@@ -54,6 +54,27 @@ func TestExportAndErase(t *testing.T) {
 	}
 }
 
+// TestErasedIsNotShown: an import that showed the person a moment ago does not any
+// more, and has another ETag.
+func TestErasedIsNotShown(t *testing.T) {
+	t.Parallel()
+	h := newHouse(t, nil)
+	i := h.imported("email,name\nann@example.com,Ann Other\nann@example.com,Ann Other\n")
+	before := h.get(i.Links.Self)
+	if !strings.Contains(string(before.body), "ann@example.com") {
+		t.Fatalf("%s", before.body)
+	}
+	users := as[listBody[userBody]](t, h.get("/api/admin/users?email=ann@example.com")).Items
+	h.want(h.do(call{method: "DELETE", path: "/api/admin/users/" + users[0].ID}), 200)
+	after := h.get(i.Links.Self)
+	if strings.Contains(string(after.body), "ann@example.com") {
+		t.Errorf("%s", after.body)
+	}
+	if after.header.Get("ETag") == before.header.Get("ETag") {
+		t.Error("the body changed but the ETag did not")
+	}
+}
+
 func TestErasureThatCannotBe(t *testing.T) {
 	t.Parallel()
 	h := newHouse(t, nil)

@@ -27,7 +27,7 @@ func (a *API) await(ctx context.Context, i *roster.Import, wait time.Duration, d
 			i = now.Import
 			if lag := s.lag(now); done(i) && lag == 0 {
 				return i, nil
-			} else if done(i) && due == nil {
+			} else if done(i) && (due == nil || atRest(i)) { // the end is told sooner than what was before it
 				due = time.After(lag)
 			}
 		}

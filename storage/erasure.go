@@ -98,11 +98,15 @@ func (s *Store) EraseUser(ctx context.Context, p Person, mark string, by Entry) 
 			{`UPDATE webhook_deliveries d SET body = convert_to(replace(convert_from(d.body, 'UTF8'), $2, $3), 'UTF8')
 			    FROM imports i WHERE i.id = d.import_id AND i.actor_kind = 'user' AND i.actor_id = $1`, []any{p.UserID, written, label}},
 			{`UPDATE imports SET actor = $2, revision = revision + 1 WHERE actor_kind = 'user' AND actor_id = $1`, []any{p.UserID, label}},
-			{`UPDATE import_errors SET email = NULL, value = NULL, also = (SELECT jsonb_agg(a - 'value') FROM jsonb_array_elements(also) a)
+			// The pages that showed them are others now.
+			{`WITH erased AS (
+			  UPDATE import_errors SET email = NULL, value = NULL, also = (SELECT jsonb_agg(a - 'value') FROM jsonb_array_elements(also) a)
 			   WHERE strpos(lower(email), $1) > 0 OR strpos(lower(email), $2) > 0
 			      OR strpos(lower(value), $1) > 0 OR strpos(lower(value), $2) > 0 OR value = $3
 			      OR EXISTS (SELECT FROM jsonb_array_elements(also) a
-			                  WHERE strpos(lower(a->>'value'), $1) > 0 OR strpos(lower(a->>'value'), $2) > 0 OR a->>'value' = $3)`,
+			                  WHERE strpos(lower(a->>'value'), $1) > 0 OR strpos(lower(a->>'value'), $2) > 0 OR a->>'value' = $3)
+			  RETURNING import_id)
+			  UPDATE imports SET revision = revision + 1 WHERE id IN (SELECT import_id FROM erased)`,
 				[]any{strings.ToLower(p.Email), p.EmailKey, p.Name}},
 			{`SELECT audit_forget($1, $2)`, []any{p.UserID, label}},
 		} {
