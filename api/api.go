@@ -6,6 +6,7 @@ package api
 import (
 	_ "embed"
 	"fmt"
+	"sync"
 
 	"github.com/goccy/go-yaml"
 )
@@ -24,9 +25,13 @@ type Description struct {
 	Stylesheet []byte // CSS of the page, which expects it under /docs/style.css
 }
 
-// Load makes the forms of the description. It fails only if the document in
-// the program is broken.
-func Load() (*Description, error) {
+// Load makes the forms of the description, once; they must not be changed. It
+// fails only if the document in the program is broken.
+func Load() (*Description, error) { return loaded() }
+
+var loaded = sync.OnceValues(load)
+
+func load() (*Description, error) {
 	asJSON, err := yaml.YAMLToJSON(document)
 	if err != nil {
 		return nil, fmt.Errorf("convert API description to JSON: %w", err)

@@ -38,6 +38,10 @@ type HasherConfig struct {
 	// Queue is how many more may wait for their turn before ErrBusy.
 	// 0: 64. -1: none.
 	Queue int
+
+	// MemoryKiB is what a new hash takes. 0: 19 MiB; tests that are about
+	// something else take less.
+	MemoryKiB uint32
 }
 
 // Hasher hashes and verifies passwords with argon2id (RFC 9106), a bounded
@@ -47,7 +51,8 @@ type Hasher struct {
 	running chan struct{} // holds a token for each hash under way
 	waiting atomic.Int64
 	queue   int64
-	nobody  phc // what VerifyNobody compares with
+	memory  uint32 // KiB
+	nobody  phc    // what VerifyNobody compares with
 }
 
 // NewHasher makes a Hasher. The zero config is a good one.
@@ -61,12 +66,16 @@ func NewHasher(cfg HasherConfig) *Hasher {
 	case cfg.Queue < 0:
 		cfg.Queue = 0
 	}
-	nobody := newPHC()
+	if cfg.MemoryKiB == 0 {
+		cfg.MemoryKiB = hashMemoryKiB
+	}
+	nobody := newPHC(cfg.MemoryKiB)
 	nobody.key = make([]byte, keySize)
 	rand.Read(nobody.key)
 	return &Hasher{
 		running: make(chan struct{}, cfg.Concurrency),
 		queue:   int64(cfg.Queue),
+		memory:  cfg.MemoryKiB,
 		nobody:  nobody,
 	}
 }
@@ -83,7 +92,7 @@ func (h *Hasher) Hash(ctx context.Context, password string) (string, error) {
 	if code != "" {
 		return "", fmt.Errorf("hash password: %w", ErrPasswordText)
 	}
-	hash := newPHC()
+	hash := newPHC(h.memory)
 	key, err := h.derive(ctx, hash, text)
 	if err != nil {
 		return "", fmt.Errorf("hash password: %w", err)
@@ -124,9 +133,9 @@ func (h *Hasher) verify(ctx context.Context, hash phc, password string) (bool, e
 // NeedsRehash tells whether a hash was made at another cost than today's, so
 // that it should be replaced while the password is at hand: right after a
 // successful sign-in. It is true for text that is no hash.
-func NeedsRehash(encoded string) bool {
+func (h *Hasher) NeedsRehash(encoded string) bool {
 	hash, err := parsePHC(encoded)
-	return err != nil || hash.cost() != newPHC().cost() || len(hash.salt) != saltSize || len(hash.key) != keySize
+	return err != nil || hash.cost() != newPHC(h.memory).cost() || len(hash.salt) != saltSize || len(hash.key) != keySize
 }
 
 // derive waits for its turn and computes the key.

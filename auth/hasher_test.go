@@ -22,7 +22,7 @@ func TestHashAndVerify(t *testing.T) {
 	if !strings.HasPrefix(hash, "$argon2id$v=19$m=19456,t=2,p=1$") {
 		t.Errorf("hash is %q", hash)
 	}
-	if auth.NeedsRehash(hash) {
+	if hasher.NeedsRehash(hash) {
 		t.Error("a fresh hash needs rehashing")
 	}
 	again, err := hasher.Hash(t.Context(), goodPassword)
@@ -60,7 +60,7 @@ func TestVerifyKnownAnswers(t *testing.T) {
 		if ok, err := hasher.Verify(t.Context(), tt.hash, tt.password); err != nil || !ok {
 			t.Errorf("Verify(%s) = %v, %v", tt.hash, ok, err)
 		}
-		if !auth.NeedsRehash(tt.hash) {
+		if !hasher.NeedsRehash(tt.hash) {
 			t.Errorf("NeedsRehash(%s) = false", tt.hash)
 		}
 	}
@@ -99,7 +99,7 @@ func TestVerifyRefusesMalformedHashes(t *testing.T) {
 		if ok, err := hasher.Verify(t.Context(), hash, "password"); ok || !errors.Is(err, auth.ErrMalformedHash) {
 			t.Errorf("%s: Verify = %v, %v; want ErrMalformedHash", name, ok, err)
 		}
-		if !auth.NeedsRehash(hash) {
+		if !hasher.NeedsRehash(hash) {
 			t.Errorf("%s: NeedsRehash = false", name)
 		}
 	}

@@ -37,11 +37,11 @@ type phc struct {
 
 var phcEncoding = base64.RawStdEncoding.Strict()
 
-// newPHC returns today's cost with a fresh salt and no key.
-func newPHC() phc {
+// newPHC returns today's cost, but for the memory, with a fresh salt and no key.
+func newPHC(memoryKiB uint32) phc {
 	salt := make([]byte, saltSize)
 	rand.Read(salt) // never fails: the program ends first (crypto/rand)
-	return phc{memoryKiB: hashMemoryKiB, passes: hashPasses, lanes: hashLanes, salt: salt}
+	return phc{memoryKiB: memoryKiB, passes: hashPasses, lanes: hashLanes, salt: salt}
 }
 
 func (h phc) cost() string {

@@ -8,8 +8,10 @@ import (
 	"testing"
 	"time"
 
+	"rollcall/auth"
 	"rollcall/roster"
 	"rollcall/storage"
+	"rollcall/web"
 )
 
 // TestHostHeaderIsNotBelieved asks for links in mail as an attacker does who
@@ -104,8 +106,8 @@ func TestRefusalsAreLogged(t *testing.T) {
 // apart it is a failure.
 func TestSignInTakesAsLong(t *testing.T) {
 	t.Parallel()
-	const turns = 16 // with three tries each within what a network address may fail
-	h := newHouse(t)
+	const turns = 16                                                                       // with three tries each within what a network address may fail
+	h := newHouse(t, func(d *web.Deps) { d.Hasher = auth.NewHasher(auth.HasherConfig{}) }) // as costly as it is
 	hash, err := h.hasher.Hash(t.Context(), userPassword)
 	if err != nil {
 		t.Fatal(err)

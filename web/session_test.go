@@ -9,7 +9,6 @@ import (
 
 	"github.com/gin-gonic/gin"
 
-	"rollcall/auth"
 	"rollcall/internal/pgtest"
 	"rollcall/roster"
 	"rollcall/storage"
@@ -176,7 +175,7 @@ func TestSignInRenewsTheHash(t *testing.T) {
 	if err := h.store.DB().QueryRowContext(t.Context(), `SELECT password_hash FROM users`).Scan(&hash); err != nil {
 		t.Fatal(err)
 	}
-	if auth.NeedsRehash(hash) {
+	if h.hasher.NeedsRehash(hash) {
 		t.Errorf("the hash is still %s", hash)
 	}
 	h.browser().signIn(adminEmail, adminPassword)

@@ -155,7 +155,7 @@ func (s *Site) authenticate(ctx context.Context, email, password string) (known 
 
 // renewHash hashes a password anew that was hashed at another cost than today's.
 func (s *Site) renewHash(ctx context.Context, known storage.Credentials, password string) (storage.Credentials, error) {
-	if !auth.NeedsRehash(known.PasswordHash) {
+	if !s.Hasher.NeedsRehash(known.PasswordHash) {
 		return known, nil
 	}
 	hash, err := s.Hasher.Hash(ctx, password)

@@ -75,7 +75,7 @@ func newHouse(t *testing.T, options ...option) *house {
 	if err != nil {
 		t.Fatal(err)
 	}
-	h := &house{T: t, database: database, store: store, signer: signer, hasher: auth.NewHasher(auth.HasherConfig{}), logged: &buffer{}}
+	h := &house{T: t, database: database, store: store, signer: signer, hasher: auth.NewHasher(auth.HasherConfig{MemoryKiB: 64}), logged: &buffer{}}
 	log := slog.New(slog.NewTextHandler(h.logged, nil))
 	sealer, err := auth.NewSealer(strings.Repeat("s", 32))
 	if err != nil {
@@ -98,6 +98,7 @@ func newHouse(t *testing.T, options ...option) *house {
 	for _, o := range options {
 		o(&d)
 	}
+	h.hasher = d.Hasher
 	site, err := web.New(d)
 	if err != nil {
 		t.Fatal(err)
