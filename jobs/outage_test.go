@@ -149,3 +149,22 @@ func TestAnswersAreCounted(t *testing.T) {
 		t.Errorf("counted %v, want %v", got, want)
 	}
 }
+
+// TestSlowMailKeepsNoOtherWaiting: while one connection waits for an answer the
+// other has all the rest.
+func TestSlowMailKeepsNoOtherWaiting(t *testing.T) {
+	t.Parallel()
+	h, q := newHouse(t), newQueue(t, redistest.URL(t))
+	wake := make(chan struct{})
+	server := smtptest.Start(t, smtptest.Config{Script: func(e *smtptest.Event) {
+		if e.Verb == "RCPT" && strings.Contains(e.Line, "person0@") {
+			e.Hold = wake
+		}
+	}})
+	o := newOffice(h, post{server: plain(server), size: 2})
+	i := h.invite(20)
+	o.work(q, jobs.WorkerConfig{Connections: 2, Sweep: 50 * time.Millisecond, Overdue: time.Millisecond})
+	poll(t, func() bool { return server.Accepted() == 19 })
+	close(wake)
+	h.sent(i.ID, 20)
+}

@@ -40,54 +40,54 @@ func canceledAttempt(ctx context.Context) error {
 	return &mail.Failure{Class: mail.Canceled, Stage: mail.StageConnect, Err: context.Cause(ctx)}
 }
 
-// sendAll runs a sender for each connection until ctx ends.
+// sendAll runs a sender for each connection, and as many who compose, until ctx
+// ends.
 func (m *Mailer) sendAll(ctx context.Context) {
 	var all sync.WaitGroup
+	composed := make(chan *attempt) // whichever connection is free takes the next
+	var composing sync.WaitGroup
 	for range m.postman.pools.Size {
-		s := &sender{Mailer: m, composed: make(chan *attempt)}
-		all.Go(func() { s.composeAll(ctx) })
-		all.Go(s.sendAll)
+		composing.Go(func() { m.composeAll(ctx, composed) })
+		s := &sender{Mailer: m}
+		all.Go(func() {
+			for a := range composed {
+				a.ended <- s.send(a)
+			}
+		})
 	}
+	composing.Wait()
+	close(composed)
 	all.Wait()
 }
 
-// sender makes one attempt after the other. While one mail is sent, and marked as
-// handed over, the next is composed; its content is not sent before that is done:
-// a worker that is killed leaves no more mails to be sent twice than it has
-// senders, however slow the database is.
+// sender makes one attempt after the other. The content of a mail is not sent
+// before the one before it is marked as handed over: a worker that is killed
+// leaves no more mails to be sent twice than it has senders, however slow the
+// database is.
 type sender struct {
 	*Mailer
-	composed chan *attempt // ready to be sent
-
 	last   *attempt     // may have been handed over, and is not known to be marked; nil: none
 	marked <-chan error // whether last is marked; nil: it will not be
 }
 
-// composeAll composes the mails of attempts until ctx ends.
-func (s *sender) composeAll(ctx context.Context) {
-	defer close(s.composed)
+// composeAll composes the mails of attempts until ctx ends, each while others are
+// sent.
+func (m *Mailer) composeAll(ctx context.Context, composed chan<- *attempt) {
 	for {
 		select {
-		case a := <-s.attempts:
-			if err := s.compose(a); err != nil {
+		case a := <-m.attempts:
+			if err := m.compose(a); err != nil {
 				a.ended <- err
 				continue
 			}
 			select {
-			case s.composed <- a:
+			case composed <- a:
 			case <-a.ctx.Done():
 				a.ended <- canceledAttempt(a.ctx)
 			}
 		case <-ctx.Done():
 			return
 		}
-	}
-}
-
-// sendAll sends what is composed.
-func (s *sender) sendAll() {
-	for a := range s.composed {
-		a.ended <- s.send(a)
 	}
 }
 
@@ -127,31 +127,30 @@ func (s *sender) ready(ctx context.Context) error {
 
 // compose writes the mail. Every attempt of one generation has the same Message-ID
 // and the same link, so a mail that arrives twice is seen to be one.
-func (s *sender) compose(a *attempt) (err error) {
-	defer s.caught(&err)
-	if a.way, err = s.postman.route(a.ctx, a.out.SettingsAt); err != nil {
+func (m *Mailer) compose(a *attempt) (err error) {
+	defer m.caught(&err)
+	if a.way, err = m.postman.route(a.ctx, a.out.SettingsAt); err != nil {
 		return err
 	}
 	if a.way.fault != nil {
 		return a.way.fault
 	}
 	message, err := mail.RenderInvitation(mail.Invitation{
-		Brand: s.cfg.Brand, From: a.way.from, To: a.out.Email, Name: a.out.Name,
-		Link:      s.cfg.PublicURL + "/invite/" + s.signer.InvitationToken(a.out.UserID, int(a.out.Generation)),
+		Brand: m.cfg.Brand, From: a.way.from, To: a.out.Email, Name: a.out.Name,
+		Link:      m.cfg.PublicURL + "/invite/" + m.signer.InvitationToken(a.out.UserID, int(a.out.Generation)),
 		ExpiresAt: a.out.ExpiresAt,
 		MessageID: messageID(a.out, a.way.from),
 	})
 	if err != nil {
 		return err
 	}
-	message.Ready = s.ready
 	a.mail, err = message.Compose()
 	return err
 }
 
 func (s *sender) deliver(a *attempt) (err error) {
 	defer s.caught(&err)
-	return a.way.pool.Deliver(a.ctx, a.mail)
+	return a.way.pool.Deliver(a.ctx, a.mail, s.ready)
 }
 
 // caught makes an error of a panic. It is deferred.

@@ -24,11 +24,6 @@ type Message struct {
 	MessageID string    // without angle brackets; empty: a fresh one for each attempt
 	Date      time.Time // zero: the time of sending
 
-	// Ready, if not nil, is called when the server would take the content, and may
-	// wait: the content is sent when it returns nil. Its error ends the attempt as
-	// [Canceled] and the connection with it.
-	Ready func(ctx context.Context) error
-
 	// Accepted, if not nil, is told the server's answer to the content, in the
 	// form of Failure.Code and Failure.Reply, before Send returns nil.
 	Accepted func(code int, reply string)
@@ -48,8 +43,8 @@ type Composed struct{ envelope }
 type envelope struct {
 	from, to string
 	content  []byte
-	ready    func(ctx context.Context) error // nil: always
 	accepted func(code int, reply string)    // nil: nobody asks
+	ready    func(ctx context.Context) error // nil: always; see Pool.Deliver
 }
 
 // Compose makes of a message what [Pool.Deliver] sends, which takes as long as the
@@ -76,7 +71,7 @@ func (m Message) seal() (envelope, *Failure) {
 	if err != nil {
 		return envelope{}, &Failure{Class: Permanent, Stage: StageCompose, Err: err}
 	}
-	return envelope{from: from, to: to, content: content, ready: m.Ready, accepted: m.Accepted}, nil
+	return envelope{from: from, to: to, content: content, accepted: m.Accepted}, nil
 }
 
 func (m Message) compose(from, to string) ([]byte, error) {

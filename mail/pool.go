@@ -120,7 +120,7 @@ func (p *Pool) Send(ctx context.Context, m Message) error {
 	if err != nil {
 		return err
 	}
-	return p.Deliver(ctx, composed)
+	return p.Deliver(ctx, composed, nil)
 }
 
 // Deliver hands m to the server and returns nil once the server has taken
@@ -134,7 +134,12 @@ func (p *Pool) Send(ctx context.Context, m Message) error {
 // The end of ctx closes the connection in use. Whoever shuts down in an orderly
 // way gives a running Deliver the time to finish: interrupted between the final
 // dot and its answer, it fails as [Unknown].
-func (p *Pool) Deliver(ctx context.Context, m Composed) error {
+//
+// ready, if not nil, is called when the server would take the content, and may
+// wait: the content is sent when it returns nil. Its error ends the attempt as
+// [Canceled], and the connection with it.
+func (p *Pool) Deliver(ctx context.Context, m Composed, ready func(ctx context.Context) error) error {
+	m.ready = ready
 	if failure := p.send(ctx, m.envelope); failure != nil {
 		return failure
 	}

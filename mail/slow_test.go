@@ -100,14 +100,16 @@ func TestReadyIsAwaitedBeforeTheContent(t *testing.T) {
 		} {
 			ctx, cancel := context.WithTimeout(t.Context(), 270*time.Second)
 			asked, taken := len(server.Lines()), server.Accepted()
-			m := message()
-			m.Ready = func(context.Context) error {
+			composed, err := message().Compose()
+			if err != nil {
+				t.Fatal(err)
+			}
+			err = pool.Deliver(ctx, composed, func(context.Context) error {
 				if lines := server.Lines()[asked:]; len(lines) == 0 || lines[len(lines)-1] != "DATA" {
 					t.Errorf("%s: asked for when the server had heard %q", name, lines)
 				}
 				return test.ready()
-			}
-			err := pool.Send(ctx, m)
+			})
 			cancel()
 			if server.Accepted()-taken != test.sent || test.sent == 1 && err != nil {
 				t.Errorf("%s: %v, %d mails taken", name, err, server.Accepted()-taken)
