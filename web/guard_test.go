@@ -106,8 +106,9 @@ func TestRefusalsAreLogged(t *testing.T) {
 // apart it is a failure.
 func TestSignInTakesAsLong(t *testing.T) {
 	t.Parallel()
-	const turns = 16                                                                       // with three tries each within what a network address may fail
-	h := newHouse(t, func(d *web.Deps) { d.Hasher = auth.NewHasher(auth.HasherConfig{}) }) // as costly as it is
+	const turns = 16 // with three tries each within what a network address may fail
+	asCostlyAsItIs := func(d *web.Deps) { d.Hasher = auth.NewHasher(auth.HasherConfig{}) }
+	h := newHouse(t, asCostlyAsItIs)
 	hash, err := h.hasher.Hash(t.Context(), userPassword)
 	if err != nil {
 		t.Fatal(err)

@@ -3,7 +3,6 @@ package browsertest
 import (
 	"context"
 	_ "embed"
-	"fmt"
 	"testing"
 
 	"github.com/chromedp/chromedp"
@@ -18,8 +17,8 @@ var axe string
 const loaded = `"axe" in window`
 
 // findSerious lists what axe-core finds of impact serious or critical, one
-// string each, by all its rules or by some.
-const findSerious = `axe.run(document, {resultTypes: ["violations"]%s}).then((found) => found.violations
+// string each.
+const findSerious = `axe.run(document, {resultTypes: ["violations"]}).then((found) => found.violations
 	.filter((v) => v.impact === "serious" || v.impact === "critical")
 	.map((v) => v.id + ": " + v.help + ": " + v.nodes.slice(0, 5).map((n) => n.html + " " + n.failureSummary).join("; ")))`
 
@@ -28,18 +27,6 @@ const findSerious = `axe.run(document, {resultTypes: ["violations"]%s}).then((fo
 // switched off.
 func Accessible(ctx context.Context, t testing.TB, page string) {
 	t.Helper()
-	examine(ctx, t, page, "")
-}
-
-// Legible is Accessible by the rule on contrast alone, for another choice of
-// colours on a page that is accessible.
-func Legible(ctx context.Context, t testing.TB, page string) {
-	t.Helper()
-	examine(ctx, t, page, `, runOnly: ["color-contrast"]`)
-}
-
-func examine(ctx context.Context, t testing.TB, page, rules string) {
-	t.Helper()
 	there, err := chromedp.Run(ctx, chromedp.Evaluate[bool](loaded))
 	if err == nil && !there {
 		_, err = chromedp.Run(ctx, chromedp.Evaluate[any](axe+";null"))
@@ -47,7 +34,7 @@ func examine(ctx context.Context, t testing.TB, page, rules string) {
 	if err != nil {
 		t.Fatalf("browsertest: load axe-core: %v", err)
 	}
-	found, err := chromedp.Run(ctx, chromedp.Evaluate[[]string](fmt.Sprintf(findSerious, rules), chromedp.EvalAwaitPromise))
+	found, err := chromedp.Run(ctx, chromedp.Evaluate[[]string](findSerious, chromedp.EvalAwaitPromise))
 	if err != nil {
 		t.Fatalf("browsertest: run axe-core: %v", err)
 	}

@@ -68,7 +68,7 @@ func TestAccessible(t *testing.T) {
 	}
 }
 
-func TestLegible(t *testing.T) {
+func TestAccessibleInTheDark(t *testing.T) {
 	ctx := browsertest.New(t)
 	const head = `data:text/html,<!doctype html><html lang="en"><title>t</title><style>@media (prefers-color-scheme: dark) {main {color: silver}}</style><main><h1>t</h1>`
 	if err := chromedp.Do(ctx, chromedp.Navigate(head+"<p>Light on white")); err != nil {
@@ -79,7 +79,7 @@ func TestLegible(t *testing.T) {
 			t.Fatal(err)
 		}
 		j := &judged{TB: t}
-		browsertest.Legible(ctx, j, page.scheme)
+		browsertest.Accessible(ctx, j, page.scheme)
 		if j.verdict != page.want {
 			t.Errorf("%s is %q, want %q", page.scheme, j.verdict, page.want)
 		}
