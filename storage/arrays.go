@@ -46,6 +46,11 @@ func uuids[T any](rows []T, of func(*T) uuid.UUID) []byte {
 	return a
 }
 
+// oneUUID is a uuid[] of one.
+func oneUUID(id uuid.UUID) []byte {
+	return uuids([]uuid.UUID{id}, func(id *uuid.UUID) uuid.UUID { return *id })
+}
+
 // bigints is a bigint[] of one value of each row.
 func bigints[T any](rows []T, of func(*T) int64) []byte {
 	const size = 8

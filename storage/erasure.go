@@ -7,7 +7,6 @@ import (
 
 	"github.com/google/uuid"
 	"github.com/jmoiron/sqlx"
-	"github.com/lib/pq"
 
 	"rollcall/roster"
 )
@@ -124,7 +123,7 @@ func (s *Store) EraseUser(ctx context.Context, p Person, mark string, by Entry) 
 // removeUser deletes a user with invitation and sessions, and keeps the counters
 // of the import right.
 func removeUser(ctx context.Context, tx *sqlx.Tx, id uuid.UUID) error {
-	if err := lockImportsOf(ctx, tx, pq.StringArray{id.String()}); err != nil {
+	if err := lockImportsOf(ctx, tx, oneUUID(id)); err != nil {
 		return err
 	}
 	admins, err := lockActiveAdmins(ctx, tx)

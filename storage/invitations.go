@@ -11,7 +11,6 @@ import (
 
 	"github.com/google/uuid"
 	"github.com/jmoiron/sqlx"
-	"github.com/lib/pq"
 
 	"rollcall/roster"
 )
@@ -46,8 +45,8 @@ var counted = []roster.InvitationStatus{
 }
 
 // lockImportsOf locks the imports whose counters the users' invitations are in,
-// before the invitations themselves: that is the lock order.
-func lockImportsOf(ctx context.Context, tx *sqlx.Tx, userIDs pq.StringArray) error {
+// before the invitations themselves: that is the lock order. userIDs is of [uuids].
+func lockImportsOf(ctx context.Context, tx *sqlx.Tx, userIDs []byte) error {
 	_, err := tx.ExecContext(ctx, `
 		SELECT FROM imports
 		 WHERE id IN (SELECT import_id FROM invitations WHERE user_id = ANY($1::uuid[]))
@@ -136,7 +135,7 @@ func (s *Store) Invitee(ctx context.Context, userID uuid.UUID, generation int32)
 func (s *Store) AcceptInvitation(ctx context.Context, userID uuid.UUID, generation int32, passwordHash, address string) (err error) {
 	defer translate(&err, "accept invitation of user %s", userID)
 	return s.transact(ctx, func(tx *sqlx.Tx) error {
-		if err := lockImportsOf(ctx, tx, pq.StringArray{userID.String()}); err != nil {
+		if err := lockImportsOf(ctx, tx, oneUUID(userID)); err != nil {
 			return err
 		}
 		if _, err := tx.ExecContext(ctx, `SELECT FROM users WHERE id = $1 FOR UPDATE`, userID); err != nil {
@@ -183,7 +182,7 @@ const refresh = `
 func (s *Store) ResendInvitation(ctx context.Context, userID uuid.UUID, by Entry) (err error) {
 	defer translate(&err, "resend invitation of user %s", userID)
 	return s.transact(ctx, func(tx *sqlx.Tx) error {
-		if err := lockImportsOf(ctx, tx, pq.StringArray{userID.String()}); err != nil {
+		if err := lockImportsOf(ctx, tx, oneUUID(userID)); err != nil {
 			return err
 		}
 		var status roster.UserStatus
@@ -257,7 +256,7 @@ func (s *Store) ResendInvitations(ctx context.Context, importID uuid.UUID, by En
 func (s *Store) RevokeInvitation(ctx context.Context, userID uuid.UUID, by Entry) (err error) {
 	defer translate(&err, "revoke invitation of user %s", userID)
 	return s.transact(ctx, func(tx *sqlx.Tx) error {
-		if err := lockImportsOf(ctx, tx, pq.StringArray{userID.String()}); err != nil {
+		if err := lockImportsOf(ctx, tx, oneUUID(userID)); err != nil {
 			return err
 		}
 		var r invitationRow

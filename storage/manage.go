@@ -8,7 +8,6 @@ import (
 
 	"github.com/google/uuid"
 	"github.com/jmoiron/sqlx"
-	"github.com/lib/pq"
 
 	"rollcall/roster"
 )
@@ -34,7 +33,7 @@ func (s *Store) ChangeUser(ctx context.Context, id uuid.UUID, change UserChange,
 }
 
 func changeUser(ctx context.Context, tx *sqlx.Tx, id uuid.UUID, change UserChange, by Entry) error {
-	if err := lockImportsOf(ctx, tx, pq.StringArray{id.String()}); err != nil {
+	if err := lockImportsOf(ctx, tx, oneUUID(id)); err != nil {
 		return err
 	}
 	admins, err := lockActiveAdmins(ctx, tx)

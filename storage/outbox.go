@@ -9,7 +9,6 @@ import (
 
 	"github.com/google/uuid"
 	"github.com/jmoiron/sqlx"
-	"github.com/lib/pq"
 
 	"rollcall/roster"
 )
@@ -193,13 +192,17 @@ func (s *Store) ClaimInvitations(ctx context.Context, due []DueInvitation, lease
 func dueUser(d *DueInvitation) uuid.UUID { return d.UserID }
 func dueDispatch(d *DueInvitation) int64 { return int64(d.Dispatch) }
 
+// takeInvitations looks up each by its user. The rest of the condition stands in
+// a CASE, or PostgreSQL might think of the index of all that are pending: right
+// after an import it takes the many there are for none, and would go through them
+// for every claim.
 const takeInvitations = `
 		UPDATE invitations i
 		   SET claimed_until = now() + make_interval(secs => $3), attempts = attempts + 1,
 		       expires_at = now() + make_interval(secs => $4)
 		  FROM unnest($1::uuid[], $2::bigint[]) AS d (user_id, dispatch), users u
-		 WHERE i.user_id = d.user_id AND i.dispatch = d.dispatch AND i.status = 'pending' AND u.id = i.user_id
-		   AND (i.claimed_until IS NULL OR i.claimed_until <= now())
+		 WHERE i.user_id = d.user_id AND u.id = i.user_id
+		   AND CASE i.status WHEN 'pending' THEN i.dispatch = d.dispatch AND (i.claimed_until IS NULL OR i.claimed_until <= now()) END
 		   AND NOT EXISTS (SELECT FROM mail_state WHERE paused_until > now())
 		RETURNING i.user_id, i.dispatch, i.generation, i.expires_at, i.attempts, i.unknowns, u.email, u.name,
 		          CASE WHEN i.attempts > 1 THEN EXISTS (
@@ -214,8 +217,8 @@ func putBackPaused(ctx context.Context, tx *sqlx.Tx, due []DueInvitation) (waiti
 	err = tx.SelectContext(ctx, &waiting, `
 		UPDATE invitations i SET dispatch = i.dispatch + 1, due_at = now()
 		  FROM unnest($1::uuid[], $2::bigint[]) AS d (user_id, dispatch), mail_state
-		 WHERE i.user_id = d.user_id AND i.dispatch = d.dispatch AND i.status = 'pending' AND paused_until > now()
-		   AND (i.claimed_until IS NULL OR i.claimed_until <= now())
+		 WHERE i.user_id = d.user_id AND paused_until > now()
+		   AND CASE i.status WHEN 'pending' THEN i.dispatch = d.dispatch AND (i.claimed_until IS NULL OR i.claimed_until <= now()) END
 		RETURNING i.user_id, i.dispatch - 1 AS dispatch`, uuids(due, dueUser), bigints(due, dueDispatch))
 	return waiting, err
 }
@@ -264,55 +267,61 @@ func (s *Store) RecordOutcomes(ctx context.Context, outcomes []Outcome) (err err
 	outcomes = slices.SortedFunc(slices.Values(outcomes), func(a, b Outcome) int {
 		return bytes.Compare(a.UserID[:], b.UserID[:])
 	})
-	return s.transact(ctx, func(tx *sqlx.Tx) error { return recordOutcomes(ctx, tx, outcomes) })
+	settle, err := s.statement(ctx, settleInvitations)
+	if err != nil {
+		return err
+	}
+	return s.transact(ctx, func(tx *sqlx.Tx) error { return recordOutcomes(ctx, tx, settle, outcomes) })
 }
 
-func recordOutcomes(ctx context.Context, tx *sqlx.Tx, outcomes []Outcome) error {
-	n := len(outcomes)
-	ids, statuses, words := make(pq.StringArray, n), make(pq.StringArray, n), make(pq.StringArray, n)
-	dispatches, generations, waits := make(pq.Int64Array, n), make(pq.Int64Array, n), make(pq.Float64Array, n)
-	unknowns, spared := make(pq.Int64Array, n), make(pq.Int64Array, n)
-	anySent := false
-	for i, o := range outcomes {
-		ids[i], statuses[i], words[i] = o.UserID.String(), string(o.Status), roster.Shown(o.Error)
-		dispatches[i], generations[i], waits[i] = int64(o.Dispatch), int64(o.Generation), seconds(o.Wait)
-		unknowns[i], spared[i] = count(o.Unknown), count(o.Spared)
-		anySent = anySent || o.Status == roster.InvitationSent
-	}
+func recordOutcomes(ctx context.Context, tx *sqlx.Tx, settle *sqlx.Stmt, outcomes []Outcome) error {
 	if err := byIndex(ctx, tx); err != nil {
 		return err
 	}
-	if err := lockImportsOf(ctx, tx, ids); err != nil {
+	if err := lockImportsOf(ctx, tx, uuids(outcomes, outcomeUser)); err != nil {
 		return err
 	}
 	var moves []moved
-	if err := tx.SelectContext(ctx, &moves, `
-		WITH settled AS (
-			UPDATE invitations i
-			   SET status = o.status, dispatch = i.dispatch + 1, claimed_until = NULL, due_at = now() + make_interval(secs => o.wait),
-			       sent_at = CASE WHEN o.status = 'sent' THEN now() END,
-			       attempts = i.attempts - o.spared, unknowns = i.unknowns + o.unknown,
-			       last_error = NULLIF(o.words, ''), updated_at = now()
-			  FROM unnest($1::uuid[], $2::int[], $3::text[], $4::float8[], $5::int[], $6::int[], $7::text[])
-			    AS o (user_id, dispatch, status, wait, unknown, spared, words)
-			 WHERE i.user_id = o.user_id AND i.dispatch = o.dispatch AND i.status = 'pending'
-			RETURNING i.import_id, i.status
-		), unmarked AS (
-			DELETE FROM handed_over h USING unnest($1::uuid[], $8::int[]) AS o (user_id, generation)
-			 WHERE h.user_id = o.user_id AND h.generation = o.generation
-		)
-		SELECT import_id, 'pending' AS old, status AS new, count(*) AS n
-		  FROM settled WHERE import_id IS NOT NULL AND status <> 'pending' GROUP BY import_id, status`,
-		ids, dispatches, statuses, waits, unknowns, spared, words, generations); err != nil {
+	if err := tx.StmtxContext(ctx, settle).SelectContext(ctx, &moves,
+		uuids(outcomes, outcomeUser),
+		bigints(outcomes, func(o *Outcome) int64 { return int64(o.Dispatch) }),
+		texts(outcomes, func(o *Outcome) string { return string(o.Status) }),
+		bigints(outcomes, func(o *Outcome) int64 { return o.Wait.Microseconds() }),
+		bigints(outcomes, func(o *Outcome) int64 { return count(o.Unknown) }),
+		bigints(outcomes, func(o *Outcome) int64 { return count(o.Spared) }),
+		texts(outcomes, func(o *Outcome) string { return roster.Shown(o.Error) }),
+		bigints(outcomes, func(o *Outcome) int64 { return int64(o.Generation) })); err != nil {
 		return err
 	}
-	if anySent {
+	if slices.ContainsFunc(outcomes, func(o Outcome) bool { return o.Status == roster.InvitationSent }) {
 		if _, err := tx.ExecContext(ctx, `UPDATE mail_state SET pauses = 0, paused_until = NULL, pause_reason = '' WHERE pauses > 0`); err != nil {
 			return err
 		}
 	}
 	return countMoves(ctx, tx, moves)
 }
+
+func outcomeUser(o *Outcome) uuid.UUID { return o.UserID }
+
+// settleInvitations looks up each by its user; see [takeInvitations].
+const settleInvitations = `
+		WITH settled AS (
+			UPDATE invitations i
+			   SET status = o.status, dispatch = i.dispatch + 1, claimed_until = NULL,
+			       due_at = now() + o.wait * interval '1 microsecond',
+			       sent_at = CASE WHEN o.status = 'sent' THEN now() END,
+			       attempts = i.attempts - o.spared, unknowns = i.unknowns + o.unknown,
+			       last_error = NULLIF(o.words, ''), updated_at = now()
+			  FROM unnest($1::uuid[], $2::bigint[], $3::text[], $4::bigint[], $5::bigint[], $6::bigint[], $7::text[])
+			    AS o (user_id, dispatch, status, wait, unknown, spared, words)
+			 WHERE i.user_id = o.user_id AND CASE i.status WHEN 'pending' THEN i.dispatch = o.dispatch END
+			RETURNING i.import_id, i.status
+		), unmarked AS (
+			DELETE FROM handed_over h USING unnest($1::uuid[], $8::bigint[]) AS o (user_id, generation)
+			 WHERE h.user_id = o.user_id AND h.generation = o.generation
+		)
+		SELECT import_id, 'pending' AS old, status AS new, count(*) AS n
+		  FROM settled WHERE import_id IS NOT NULL AND status <> 'pending' GROUP BY import_id, status`
 
 func count(b bool) int64 {
 	if b {

@@ -60,6 +60,51 @@ func TestDispatchersShareTheWork(t *testing.T) {
 	}
 }
 
+// TestInvitationsAreFoundByTheirUser: what becomes of a few of the many that are
+// due costs the same however many those are, though PostgreSQL should believe that
+// there are none, as it does right after an import.
+func TestInvitationsAreFoundByTheirUser(t *testing.T) {
+	t.Parallel()
+	h := newHouse(t)
+	reads := h.counting("invitations", "idx_tup_fetch + seq_tup_read")
+	h.exec(`INSERT INTO users (id, email, email_key, name)
+		SELECT lpad(to_hex(n), 32, '0')::uuid, k, k, 'Somebody' FROM (SELECT n, 'p' || n || '@example.com' AS k FROM generate_series(1, 5000) n) AS k`)
+	h.exec(`INSERT INTO invitations (user_id, status) SELECT id, 'held' FROM users`)
+	h.exec(`ANALYZE invitations`)
+	h.exec(`UPDATE invitations SET status = 'pending', dispatch = 1`)
+	const rounds, few = 8, 20
+	var due []storage.DueInvitation
+	for n := range rounds * few {
+		due = append(due, storage.DueInvitation{UserID: uuid.UUID{14: byte((n + 1) >> 8), 15: byte(n + 1)}, Dispatch: 1})
+	}
+	before := reads()
+	for some := range slices.Chunk(due, few) {
+		claimed, err := h.ClaimInvitations(h.ctx, some, time.Minute, time.Hour)
+		h.must(err)
+		var outcomes []storage.Outcome
+		for _, c := range claimed {
+			h.must(c.Err)
+			outcomes = append(outcomes, storage.Outcome{UserID: c.UserID, Dispatch: c.Dispatch, Status: roster.InvitationPending, Wait: time.Hour})
+		}
+		h.must(h.RecordOutcomes(h.ctx, outcomes))
+	}
+	h.must(h.PauseMail(h.ctx, "away", time.Hour, time.Hour))
+	for i := range due {
+		due[i].Dispatch = 2
+	}
+	claimed, err := h.ClaimInvitations(h.ctx, due[:few], time.Minute, time.Hour)
+	h.must(err)
+	for _, c := range claimed {
+		if !errors.Is(c.Err, storage.ErrMailPaused) {
+			t.Errorf("while mail is paused: %v", c.Err)
+		}
+	}
+	// The claim, the import it belongs to, the outcome; and the pause.
+	if n, most := reads()-before, (3*rounds+2)*few; n > most {
+		t.Errorf("%d invitations read for %d, want %d at most", n, len(due), most)
+	}
+}
+
 // TestClaimOfADeadWorker: its invitation can be taken once the lease is over.
 func TestClaimOfADeadWorker(t *testing.T) {
 	t.Parallel()
