@@ -6,6 +6,7 @@ import (
 	"encoding/base64"
 	"encoding/binary"
 	"encoding/hex"
+	"sync"
 	"time"
 
 	"github.com/google/uuid"
@@ -16,6 +17,12 @@ import (
 // and accepts the previous ones too. It is safe for concurrent use.
 type Signer struct {
 	roots []rootKey // current first, never empty
+	keys  sync.Map  // of keyName: []byte, those derived so far
+}
+
+type keyName struct {
+	root    int
+	purpose Purpose
 }
 
 // NewSigner makes a Signer of the current secret and any earlier ones still to
@@ -46,7 +53,7 @@ var linkEncoding = base64.RawURLEncoding.Strict()
 // (RFC 2104) of the body under the purpose's own key. It is deterministic. The
 // body is authenticated, not hidden.
 func (s *Signer) Sign(purpose Purpose, body []byte) string {
-	return linkEncoding.EncodeToString(append(body[:len(body):len(body)], mac(s.roots[0], purpose, body)...))
+	return linkEncoding.EncodeToString(append(body[:len(body):len(body)], s.mac(0, purpose, body)...))
 }
 
 // Verify returns the body of a token made by Sign for the same purpose under
@@ -59,8 +66,8 @@ func (s *Signer) Verify(purpose Purpose, token string) (body []byte, ok bool) {
 		return nil, false
 	}
 	body, given := raw[:len(raw)-sha256.Size], raw[len(raw)-sha256.Size:]
-	for _, root := range s.roots {
-		ok = hmac.Equal(given, mac(root, purpose, body)) || ok
+	for root := range s.roots {
+		ok = hmac.Equal(given, s.mac(root, purpose, body)) || ok
 	}
 	if !ok {
 		return nil, false
@@ -73,15 +80,25 @@ func (s *Signer) Verify(purpose Purpose, token string) (body []byte, ok bool) {
 // long as the secret is the same; nobody without the secret can find the text by
 // trying.
 func (s *Signer) Pseudonym(text string) string {
-	return hex.EncodeToString(mac(s.roots[0], purposePseudonym, []byte(text))[:16])
+	return hex.EncodeToString(s.mac(0, purposePseudonym, []byte(text))[:16])
 }
 
-func mac(root rootKey, purpose Purpose, body []byte) []byte {
-	h := hmac.New(sha256.New, root.derive("link "+string(purpose)))
+func (s *Signer) mac(root int, purpose Purpose, body []byte) []byte {
+	h := hmac.New(sha256.New, s.key(root, purpose))
 	h.Write([]byte(purpose))
 	h.Write([]byte{0}) // ends the label, so that label and body cannot run together
 	h.Write(body)
 	return h.Sum(nil)
+}
+
+// key is the key for one purpose, derived once.
+func (s *Signer) key(root int, purpose Purpose) []byte {
+	name := keyName{root, purpose}
+	if key, ok := s.keys.Load(name); ok {
+		return key.([]byte)
+	}
+	key, _ := s.keys.LoadOrStore(name, s.roots[root].derive("link "+string(purpose)))
+	return key.([]byte)
 }
 
 // InvitationToken is the secret part of a set-password link. It is a function
