@@ -43,7 +43,7 @@ type payload struct {
 
 // parcel is how many invitations one task names at most: asynq goes to
 // Redis three times for a task, from the ringing to its end.
-const parcel = 32
+const parcel = 64
 
 // Bell rings tasks into Redis.
 type Bell struct {

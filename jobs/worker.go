@@ -58,7 +58,7 @@ const (
 // parcels is how many tasks with invitations are in hand for so many connections
 // to the mail server: while the mails of some are sent another's are claimed, with
 // one commit, and wait for their turn.
-func parcels(connections int) int { return 4 * connections }
+func parcels(connections int) int { return 2 * connections }
 
 // Worker runs imports, sends invitations and keeps house. Any number may run
 // side by side.
