@@ -6,7 +6,6 @@ import (
 	"fmt"
 	"log/slog"
 	"math/rand/v2"
-	"strings"
 	"sync"
 	"time"
 
@@ -96,15 +95,7 @@ func (m *Mailer) Send(ctx context.Context, due ...storage.DueInvitation) error {
 	if err != nil {
 		return err
 	}
-	errs := make([]error, len(claimed))
-	var sending sync.WaitGroup
-	for i, c := range claimed {
-		if c.Err == nil {
-			sending.Go(func() { errs[i] = m.send(ctx, c.Outgoing) })
-		}
-	}
-	sending.Wait()
-	return errors.Join(errs...)
+	return m.makeAttempts(ctx, claimed)
 }
 
 // claimTimeout bounds a claim. One whose answer is not awaited holds until its
@@ -117,47 +108,6 @@ func (m *Mailer) claim(ctx context.Context, due []storage.DueInvitation) ([]stor
 	ctx, cancel := context.WithTimeout(context.WithoutCancel(ctx), claimTimeout)
 	defer cancel()
 	return m.store.ClaimInvitations(ctx, due, m.cfg.Lease, m.cfg.TTL)
-}
-
-// send makes one attempt and has its outcome recorded.
-func (m *Mailer) send(ctx context.Context, out storage.Outgoing) error {
-	defer m.recorder.expect()()
-	if out.HandedOver { // by a worker that did not live to record it
-		ctx, cancel := lasting(ctx, m.cfg.Lease, settleGrace)
-		defer cancel()
-		return m.recorder.record(ctx, outcomeOf(out, roster.InvitationSent))
-	}
-	settled, failed := m.attempt(ctx, out)
-	defer settled()
-	outcome, pause := m.outcome(out, failed)
-	// What is left of the lease; nobody else touches the invitation before.
-	ctx, cancel := lasting(ctx, m.cfg.Lease, settleGrace)
-	defer cancel()
-	var err error
-	if pause.reason != "" {
-		err = m.store.PauseMail(ctx, pause.reason, m.cfg.PauseMin, pause.most)
-	}
-	return errors.Join(err, m.recorder.record(ctx, outcome))
-}
-
-// settleGrace is left for recording when the worker is to stop.
-const settleGrace = 5 * time.Second
-
-// lasting returns a context that outlives ctx by grace and ends after most at
-// the latest.
-func lasting(ctx context.Context, most, grace time.Duration) (context.Context, context.CancelFunc) {
-	longer, cancel := context.WithTimeout(context.WithoutCancel(ctx), most)
-	unhook := context.AfterFunc(ctx, func() {
-		end := time.AfterFunc(grace, cancel)
-		context.AfterFunc(longer, func() { end.Stop() })
-	})
-	return longer, func() { unhook(); cancel() }
-}
-
-// messageID is fixed by user and generation.
-func messageID(out storage.Outgoing, from string) string {
-	_, domain, _ := strings.Cut(from, "@")
-	return fmt.Sprintf("%s.%d@%s", out.UserID, out.Generation, domain)
 }
 
 // pause says that all sending is to stop, why, and for how long at most; the

@@ -22,7 +22,7 @@ func newMarker(store *storage.Store, senders int) marker {
 		defer cancel()
 		err := store.MarkHandedOver(ctx, values(all))
 		for _, a := range all {
-			a.answer <- err
+			a.answer(err)
 		}
 	})}
 }

@@ -151,20 +151,39 @@ func TestAnswersAreCounted(t *testing.T) {
 }
 
 // TestSlowMailKeepsNoOtherWaiting: while one connection waits for an answer the
-// other has all the rest.
+// other has all the rest, and the mail that the server was asked for in one breath
+// with the slow one.
 func TestSlowMailKeepsNoOtherWaiting(t *testing.T) {
 	t.Parallel()
-	h, q := newHouse(t), newQueue(t, redistest.URL(t))
-	wake := make(chan struct{})
-	server := smtptest.Start(t, smtptest.Config{Script: func(e *smtptest.Event) {
-		if e.Verb == "RCPT" && strings.Contains(e.Line, "person0@") {
-			e.Hold = wake
-		}
-	}})
-	o := newOffice(h, post{server: plain(server), size: 2})
-	i := h.invite(20)
-	o.work(q, jobs.WorkerConfig{Connections: 2, Sweep: 50 * time.Millisecond, Overdue: time.Millisecond})
-	poll(t, func() bool { return server.Accepted() == 19 })
-	close(wake)
-	h.sent(i.ID, 20)
+	for verb, test := range map[string]struct {
+		extensions []string
+		taken      int // while one is waited for; the server takes it before it answers the content
+	}{
+		"RCPT": {nil, 19},
+		".":    {[]string{"PIPELINING"}, 20},
+	} {
+		t.Run(verb, func(t *testing.T) {
+			t.Parallel()
+			h, q := newHouse(t), newQueue(t, redistest.URL(t))
+			wake := make(chan struct{})
+			var slow int // the connection of it
+			server := smtptest.Start(t, smtptest.Config{Extensions: test.extensions, Script: func(e *smtptest.Event) {
+				if e.Verb == "RCPT" && strings.Contains(e.Line, "person0@") {
+					slow = e.Connection
+				}
+				if e.Verb == verb && e.Connection == slow {
+					e.Hold = wake
+				}
+			}})
+			o := newOffice(h, post{server: plain(server), size: 2})
+			i := h.invite(20)
+			o.work(q, jobs.WorkerConfig{Connections: 2, Sweep: 50 * time.Millisecond, Overdue: time.Millisecond})
+			poll(t, func() bool { return server.Accepted() == test.taken })
+			close(wake)
+			h.sent(i.ID, 20)
+			if n := server.Accepted(); n != 20 {
+				t.Errorf("%d mails to 20 people", n)
+			}
+		})
+	}
 }

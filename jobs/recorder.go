@@ -10,11 +10,13 @@ import (
 	"rollcall/storage"
 )
 
-// recorder commits the outcomes of many attempts in one transaction.
+// recorder commits the outcomes of many attempts in one transaction. While the
+// database is away it tries again for as long as anybody waits: a mail whose
+// sending is not on record would be sent a second time.
 type recorder struct {
 	*together[storage.Outcome, error]
 	store *storage.Store
-	open  atomic.Int64 // attempts that are to be recorded
+	open  atomic.Int64 // attempts that are to be recorded, and are not yet
 }
 
 // entry is an outcome and who waits for it to be committed.
@@ -33,24 +35,6 @@ func newRecorder(store *storage.Store) *recorder {
 	r.together = newTogether(recordMost, recordLinger, r.settle)
 	r.expected = func() int { return int(r.open.Load()) }
 	return r
-}
-
-// expect says that an outcome will come. Call done when it is on record, or will
-// not come.
-func (r *recorder) expect() (done func()) {
-	r.open.Add(1)
-	return func() { r.open.Add(-1) }
-}
-
-// record returns when the outcome is committed, or is known not to be. While
-// the database is away it is tried again until ctx ends: a mail whose sending
-// is not on record would be sent a second time.
-func (r *recorder) record(ctx context.Context, o storage.Outcome) error {
-	err, waited := r.ask(ctx, o)
-	if waited != nil {
-		return waited
-	}
-	return err
 }
 
 // settle commits the entries, as often as it takes while anybody waits.
@@ -80,9 +64,9 @@ func passing(err error) bool {
 func (r *recorder) answer(entries []entry, err error) {
 	for _, e := range entries {
 		if err != nil && len(entries) > 1 {
-			e.answer <- r.commit([]entry{e})
+			e.answer(r.commit([]entry{e}))
 		} else {
-			e.answer <- err
+			e.answer(err)
 		}
 	}
 }

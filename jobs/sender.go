@@ -3,91 +3,55 @@ package jobs
 import (
 	"context"
 	"errors"
-	"fmt"
-	"runtime/debug"
 	"sync"
+	"time"
 
 	"rollcall/mail"
-	"rollcall/storage"
 )
 
-// attempt is one attempt to send an invitation.
-type attempt struct {
-	ctx     context.Context
-	out     storage.Outgoing
-	ended   chan error    // how it went; has room
-	settled chan struct{} // closed when that is on record, or nobody tries to record it any longer
-
-	way  *route        // by which it goes
-	mail mail.Composed // what goes
-}
-
-// attempt has a sender make an attempt. Call settled when its outcome is on
-// record, or will not be.
-func (m *Mailer) attempt(ctx context.Context, out storage.Outgoing) (settled func(), err error) {
-	ctx, cancel := lasting(ctx, m.cfg.Lease-m.cfg.Lease/10, m.cfg.Grace)
-	defer cancel()
-	a := &attempt{ctx: ctx, out: out, ended: make(chan error, 1), settled: make(chan struct{})}
-	select {
-	case m.attempts <- a:
-		return func() { close(a.settled) }, <-a.ended
-	case <-ctx.Done():
-		return func() {}, canceledAttempt(ctx)
-	}
-}
-
-func canceledAttempt(ctx context.Context) error {
-	return &mail.Failure{Class: mail.Canceled, Stage: mail.StageConnect, Err: context.Cause(ctx)}
-}
-
-// sendAll runs a sender for each connection, and as many who compose, until ctx
-// ends.
-func (m *Mailer) sendAll(ctx context.Context) {
-	var all sync.WaitGroup
-	composed := make(chan *attempt) // whichever connection is free takes the next
-	var composing sync.WaitGroup
-	for range m.postman.pools.Size {
-		composing.Go(func() { m.composeAll(ctx, composed) })
-		s := &sender{Mailer: m}
-		all.Go(func() {
-			for a := range composed {
-				a.ended <- s.send(a)
-			}
-		})
-	}
-	composing.Wait()
-	close(composed)
-	all.Wait()
-}
-
-// sender makes one attempt after the other. The content of a mail is not sent
+// sender makes one attempt after the other, and has the mail server asked for the
+// next mail with the content of the last. The content of a mail is not sent
 // before the one before it is marked as handed over: a worker that is killed
 // leaves no more mails to be sent twice than it has senders, however slow the
 // database is.
 type sender struct {
 	*Mailer
+	composed <-chan *attempt // whichever sender is free takes the next
+	returned chan *attempt   // those that another was to send, and is held up
+
 	last   *attempt     // may have been handed over, and is not known to be marked; nil: none
 	marked <-chan error // whether last is marked; nil: it will not be
+
+	pool     *mail.Pool // of sequence
+	sequence *mail.Sequence
+	next     *attempt // of which the server may have been told; nil: none
 }
 
-// composeAll composes the mails of attempts until ctx ends, each while others are
-// sent.
-func (m *Mailer) composeAll(ctx context.Context, composed chan<- *attempt) {
-	for {
-		select {
-		case a := <-m.attempts:
-			if err := m.compose(a); err != nil {
-				a.ended <- err
-				continue
-			}
-			select {
-			case composed <- a:
-			case <-a.ctx.Done():
-				a.ended <- canceledAttempt(a.ctx)
-			}
-		case <-ctx.Done():
-			return
-		}
+// patience is how long a mail that was asked for in one breath with another waits
+// for it, before it goes by any connection that is free.
+const patience = time.Second
+
+// run sends until there is no more to be sent.
+func (s *sender) run() {
+	for a := s.take(); a != nil; a = s.take() {
+		a.end(s.send(a))
+	}
+	if s.sequence != nil {
+		s.sequence.Close()
+	}
+}
+
+// take returns what is to be sent next; nil: nothing will come.
+func (s *sender) take() *attempt {
+	if a := s.next; a != nil {
+		s.next = nil
+		return a
+	}
+	select {
+	case a := <-s.returned:
+		return a
+	case a := <-s.composed:
+		return a
 	}
 }
 
@@ -100,12 +64,43 @@ func (s *sender) send(a *attempt) error {
 	var f *mail.Failure
 	switch {
 	case err == nil:
-		s.last = a
-		s.marked, _ = s.marker.begin(a.ctx, a.out)
+		marked := make(chan error, 1)
+		s.last, s.marked = a, marked
+		if err := s.marker.ask(a.ctx, a.out, func(err error) { marked <- err }); err != nil {
+			s.marked = nil
+		}
 	case errors.As(err, &f) && f.Class == mail.Unknown:
 		s.last, s.marked = a, nil
 	}
 	return err
+}
+
+// deliver has the mail server take a mail, and asks it for the next one.
+func (s *sender) deliver(a *attempt) (err error) {
+	defer s.caught(&err)
+	if s.pool != a.way.pool {
+		if s.sequence != nil {
+			s.sequence.Close()
+		}
+		s.pool, s.sequence = a.way.pool, a.way.pool.Sequence()
+	}
+	settle := func() {}
+	defer func() {
+		if settle(); s.next == nil {
+			s.sequence.Close() // somebody else has the mail that the server was asked for
+		}
+	}()
+	return s.sequence.Deliver(a.ctx, a.mail, mail.Handling{Ready: s.ready, Next: func() (mail.Composed, bool) {
+		select {
+		case s.next = <-s.composed:
+		default:
+		}
+		if s.next == nil || s.next.way.pool != s.pool {
+			return mail.Composed{}, false
+		}
+		settle = s.offer()
+		return s.next.mail, true
+	}})
 }
 
 // ready waits for the last mail to be marked, or to be on record.
@@ -125,44 +120,24 @@ func (s *sender) ready(ctx context.Context) error {
 	return nil
 }
 
-// compose writes the mail. Every attempt of one generation has the same Message-ID
-// and the same link, so a mail that arrives twice is seen to be one.
-func (m *Mailer) compose(a *attempt) (err error) {
-	defer m.caught(&err)
-	if a.way, err = m.postman.route(a.ctx, a.out.SettingsAt); err != nil {
-		return err
-	}
-	if a.way.fault != nil {
-		return a.way.fault
-	}
-	message, err := mail.RenderInvitation(mail.Invitation{
-		Brand: m.cfg.Brand, From: a.way.from, To: a.out.Email, Name: a.out.Name,
-		Link:      m.cfg.PublicURL + "/invite/" + m.signer.InvitationToken(a.out.UserID, int(a.out.Generation)),
-		ExpiresAt: a.out.ExpiresAt,
-		MessageID: messageID(a.out, a.way.from),
+// offer lets any other sender have the next mail once it has waited for long. Call
+// settle when it need not wait any longer.
+func (s *sender) offer() (settle func()) {
+	over := make(chan struct{})
+	var offering sync.WaitGroup
+	offering.Add(1)
+	timer := time.AfterFunc(patience, func() {
+		defer offering.Done()
+		select {
+		case s.returned <- s.next:
+			s.next = nil
+		case <-over:
+		}
 	})
-	if err != nil {
-		return err
+	return func() {
+		if !timer.Stop() {
+			close(over)
+			offering.Wait()
+		}
 	}
-	a.mail, err = message.Compose()
-	return err
-}
-
-func (s *sender) deliver(a *attempt) (err error) {
-	defer s.caught(&err)
-	return a.way.pool.Deliver(a.ctx, a.mail, s.ready)
-}
-
-// caught makes an error of a panic. It is deferred.
-func (m *Mailer) caught(err *error) {
-	if p := recover(); p != nil {
-		*err = m.panicked(p)
-	}
-}
-
-// panicked logs where, not what, and puts it down to this one invitation.
-func (m *Mailer) panicked(p any) error {
-	m.meter.panics.WithLabelValues(atInvitation).Inc()
-	m.log.Error("panic while sending an invitation", "type", fmt.Sprintf("%T", p), "stack", string(debug.Stack()))
-	return &mail.Failure{Class: mail.Temporary, Stage: mail.StageCompose, Err: errors.New("panic")}
 }

@@ -25,36 +25,21 @@ type together[T, R any] struct {
 type asked[T, R any] struct {
 	value   T
 	waiting context.Context
-	answer  chan<- R // has room for it
+	answer  func(R) // does not wait
 }
 
 func newTogether[T, R any](most int, linger time.Duration, serve func(context.Context, []asked[T, R])) *together[T, R] {
 	return &together[T, R]{most: most, linger: linger, serve: serve, in: make(chan asked[T, R], most)}
 }
 
-// ask returns the answer, or the error of ctx if that ends first: then nobody
-// knows what became of it.
-func (t *together[T, R]) ask(ctx context.Context, value T) (answer R, err error) {
-	answered, err := t.begin(ctx, value)
-	if err != nil {
-		return answer, err
-	}
+// ask has answer called, once, unless ctx ends before. The error is that of ctx,
+// and says that nobody was asked.
+func (t *together[T, R]) ask(ctx context.Context, value T, answer func(R)) error {
 	select {
-	case answer = <-answered:
-		return answer, nil
+	case t.in <- asked[T, R]{value, ctx, answer}:
+		return nil
 	case <-ctx.Done():
-		return answer, ctx.Err()
-	}
-}
-
-// begin asks, and does not wait for the answer.
-func (t *together[T, R]) begin(ctx context.Context, value T) (<-chan R, error) {
-	answered := make(chan R, 1)
-	select {
-	case t.in <- asked[T, R]{value, ctx, answered}:
-		return answered, nil
-	case <-ctx.Done():
-		return nil, ctx.Err()
+		return ctx.Err()
 	}
 }
 

@@ -2,7 +2,6 @@ package mail
 
 import (
 	"bufio"
-	"bytes"
 	"context"
 	"crypto/tls"
 	"errors"
@@ -30,7 +29,12 @@ type connection struct {
 	timeouts   timeouts
 	pipelining bool
 
+	out    prompt
+	buffer []byte // for what goes out with one write
+	most   int    // messages before it is replaced
+
 	messages   int         // attempts so far
+	asked      *envelope   // whom the server was asked to take next; nil: nobody
 	handedOver bool        // some content of the current message was written
 	broken     bool        // not to be used again
 	idle       *time.Timer // runs while the pool holds the connection
@@ -88,6 +92,7 @@ func (p *Pool) connect(ctx context.Context) (*connection, *Failure) {
 	c := &connection{
 		wire:     &wire{Conn: raw},
 		timeouts: timeouts{p.config.ConnectTimeout, p.config.CommandTimeout, p.config.DataTimeout},
+		most:     p.config.MaxMessages,
 	}
 	stop := context.AfterFunc(ctx, func() { _ = raw.Close() })
 	failure := p.introduce(c)
@@ -139,7 +144,7 @@ func (p *Pool) introduce(c *connection) *Failure {
 		}
 	}
 	c.pipelining, _ = client.Extension("PIPELINING")
-	client.Text.W = bufio.NewWriterSize(flushed{client.Text.W}, writeBuffer)
+	c.out = prompt{client.Text.W}
 	c.wire.each, c.wire.end = 0, time.Time{}
 	return nil
 }
@@ -190,19 +195,19 @@ func (p *Pool) tlsConfig() *tls.Config {
 	return config
 }
 
-// writeBuffer holds all of a mail of the usual size, so that it goes out with one
-// system call.
-const writeBuffer = 32 << 10
+// prompt is a writer that keeps nothing back, and tells of an error how much went
+// out before it.
+type prompt struct{ buffer *bufio.Writer }
 
-// flushed is a writer that keeps nothing back.
-type flushed struct{ *bufio.Writer }
-
-func (f flushed) Write(p []byte) (int, error) {
-	n, err := f.Writer.Write(p)
-	if err != nil {
-		return n, err
+func (p prompt) Write(b []byte) (n int, err error) {
+	n, err = p.buffer.Write(b)
+	if err == nil {
+		err = p.buffer.Flush()
 	}
-	return n, f.Flush()
+	if err != nil {
+		n -= p.buffer.Buffered()
+	}
+	return n, err
 }
 
 // command is one line of a transaction and the first digit of the reply that
@@ -213,47 +218,67 @@ type command struct {
 	want  int
 }
 
+// transaction is the commands of one up to its content.
+func transaction(mail *envelope) []command {
+	return []command{
+		{StageMail, "MAIL FROM:<" + mail.from + ">", 2},
+		{StageRcpt, "RCPT TO:<" + mail.to + ">", 2},
+		{StageData, "DATA", 3},
+	}
+}
+
 // deliver runs one mail transaction. Afterwards c.broken says whether the
-// connection can be used again, and c.handedOver whether any content was sent.
-func (c *connection) deliver(ctx context.Context, mail envelope) *Failure {
+// connection can be used again, c.handedOver whether any content was sent, and
+// c.asked which mail has to be the next.
+func (c *connection) deliver(ctx context.Context, mail *envelope, h Handling) *Failure {
 	c.messages++
 	c.handedOver = false
 	stop := context.AfterFunc(ctx, func() { _ = c.wire.Close() })
-	failure := c.transact(ctx, mail)
+	failure := c.transact(ctx, mail, h)
 	if !stop() {
 		c.broken = true
 	}
 	return canceled(ctx, failure)
 }
 
-func (c *connection) transact(ctx context.Context, mail envelope) *Failure {
-	failure := c.open([]command{
-		{StageMail, "MAIL FROM:<" + mail.from + ">", 2},
-		{StageRcpt, "RCPT TO:<" + mail.to + ">", 2},
-		{StageData, "DATA", 3},
-	})
-	if failure != nil {
+func (c *connection) transact(ctx context.Context, mail *envelope, h Handling) *Failure {
+	asked := c.asked == mail
+	c.asked = nil
+	if failure := c.open(transaction(mail), asked); failure != nil {
 		c.reset()
 		return failure
 	}
-	if mail.ready != nil {
-		if err := mail.ready(ctx); err != nil {
+	if h.Ready != nil {
+		if err := h.Ready(ctx); err != nil {
 			c.broken = true // DATA cannot be taken back
 			return &Failure{Class: Canceled, Stage: StageData, Err: err}
 		}
 	}
-	return c.hand(mail)
+	return c.hand(mail, c.following(h))
 }
 
-// open sends the commands, all at once where the server allows it (RFC 2920).
-// The failure is the first refusal.
-func (c *connection) open(commands []command) (failure *Failure) {
+// following is the mail that is to be the next on this connection; nil: none, or
+// it is not known yet.
+func (c *connection) following(h Handling) *envelope {
+	if h.Next == nil || !c.pipelining || c.messages >= c.most {
+		return nil
+	}
+	next, ok := h.Next()
+	if !ok {
+		return nil
+	}
+	return next.envelope
+}
+
+// open sends the commands, unless they are sent already, all at once where the
+// server allows it (RFC 2920). The failure is the first refusal.
+func (c *connection) open(commands []command, sent bool) (failure *Failure) {
 	batch := 1
 	if c.pipelining {
 		batch = len(commands)
 	}
 	for i, cmd := range commands {
-		if i%batch == 0 {
+		if i%batch == 0 && !sent {
 			if err := c.write(commands[i : i+batch]); err != nil {
 				return c.breakAt(cmd.stage, err)
 			}
@@ -287,11 +312,13 @@ func (c *connection) open(commands []command) (failure *Failure) {
 	return failure
 }
 
-// hand sends the content and waits for the answer to the final dot.
-func (c *connection) hand(mail envelope) *Failure {
+// hand sends the content and waits for the answer to the final dot. With next it
+// also asks the server to take that one: content may be the first of a group of
+// commands (RFC 2920, section 3.1).
+func (c *connection) hand(mail, next *envelope) *Failure {
 	c.wire.await(c.timeouts.data)
 	c.handedOver = true
-	if failure := c.writeContent(mail.content); failure != nil {
+	if failure := c.writeContent(mail, next); failure != nil {
 		return failure
 	}
 	code, text, err := c.read(c.timeouts.data)
@@ -311,59 +338,24 @@ func (c *connection) hand(mail envelope) *Failure {
 	return refused(StageEnd, code, text)
 }
 
-// writeContent sends the content and the final dot.
-func (c *connection) writeContent(content []byte) *Failure {
-	if !wholeLines(content) {
-		return c.writeLines(content)
+// writeContent sends the content, which ends in the final dot, and the commands
+// that ask for next, with one write.
+func (c *connection) writeContent(mail, next *envelope) *Failure {
+	c.buffer = append(c.buffer[:0], mail.content...)
+	if next != nil {
+		c.asked = next
+		c.buffer = appendLines(c.buffer, transaction(next))
 	}
-	_, err := c.client.Text.W.Write(stuffed(content))
-	if err == nil {
-		err = c.client.Text.W.Flush()
-	}
-	if err != nil {
-		return c.breakAt(StageData, err) // not all of it is on its way, so not the final dot
-	}
-	return nil
-}
-
-// writeLines is writeContent for lines that end in any way: it looks at each byte.
-func (c *connection) writeLines(content []byte) *Failure {
-	dots := c.client.Text.DotWriter()
-	if _, err := dots.Write(content); err != nil {
+	switch n, err := c.out.Write(c.buffer); {
+	case err == nil:
+		return nil
+	case n < len(mail.content):
 		// Without the final dot the server must not deliver (RFC 5321,
-		// section 4.1.1.4), so the message may be tried again. The dot writer
-		// is not closed: that would send the dot.
+		// section 4.1.1.4), so the message may be tried again.
 		return c.breakAt(StageData, err)
-	}
-	if err := dots.Close(); err != nil {
+	default:
 		return c.breakAt(StageEnd, err)
 	}
-	return nil
-}
-
-// wholeLines reports whether content is lines that end in CR LF, the last one too.
-func wholeLines(content []byte) bool {
-	lines := bytes.Count(content, []byte("\r\n"))
-	return bytes.HasSuffix(content, []byte("\r\n")) &&
-		bytes.Count(content, []byte("\n")) == lines && bytes.Count(content, []byte("\r")) == lines
-}
-
-// stuffed is whole lines, with another dot before each that begins with one (RFC
-// 5321, section 4.5.2), and the final dot: one piece, for one write.
-func stuffed(content []byte) []byte {
-	out := make([]byte, 0, len(content)+len(content)/32+len("..\r\n"))
-	for len(content) > 0 {
-		if content[0] == '.' {
-			out = append(out, '.')
-		}
-		line := len(content)
-		if at := bytes.Index(content, []byte("\n.")); at >= 0 {
-			line = at + 1
-		}
-		out = append(out, content[:line]...)
-		content = content[line:]
-	}
-	return append(out, ".\r\n"...)
 }
 
 // reset clears a refused transaction, so that the connection can carry the
@@ -382,17 +374,19 @@ func (c *connection) reset() {
 
 func (c *connection) write(commands []command) error {
 	c.wire.await(c.timeouts.command)
-	out := c.client.Text.W
-	for _, cmd := range commands {
-		// A bufio.Writer keeps its first error and Flush returns it.
-		_, _ = out.WriteString(cmd.line)
-		_, _ = out.WriteString("\r\n")
-	}
-	err := out.Flush()
+	c.buffer = appendLines(c.buffer[:0], commands)
+	_, err := c.out.Write(c.buffer)
 	if err != nil {
 		c.broken = true
 	}
 	return err
+}
+
+func appendLines(to []byte, commands []command) []byte {
+	for _, cmd := range commands {
+		to = append(append(to, cmd.line...), "\r\n"...)
+	}
+	return to
 }
 
 func (c *connection) read(timeout time.Duration) (code int, text string, err error) {
@@ -402,6 +396,12 @@ func (c *connection) read(timeout time.Duration) (code int, text string, err err
 		c.broken = true
 	}
 	return code, text, err
+}
+
+// stale reports whether the last message failed because the connection was closed
+// before it, by a server that tires of idle clients perhaps.
+func (c *connection) stale(failure *Failure) bool {
+	return c.broken && !c.handedOver && failure.Class != Canceled && (failure.Code == 0 || failure.Code == 421)
 }
 
 func (c *connection) breakAt(stage Stage, err error) *Failure {

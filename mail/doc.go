@@ -1,9 +1,9 @@
 // Package mail renders Rollcall's mails and hands them to an SMTP server.
 //
 // A mail is rendered by [RenderInvitation], [RenderReset] or [RenderTest] into
-// a [Message], and sent by a [Pool] of kept-open connections. Send answers
-// with nil or with a [Failure] that says, by its [Class], whose fault it was
-// and therefore what to do next:
+// a [Message], and sent by a [Pool] of kept-open connections, one mail alone or
+// many in a [Sequence]. The answer is nil or a [Failure] that says, by its
+// [Class], whose fault it was and therefore what to do next:
 //
 //	Temporary   try this message again later
 //	Permanent   never send this message again

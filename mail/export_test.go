@@ -1,5 +1,7 @@
 package mail
 
+import "bytes"
+
 // Envelope is what goes on the wire.
 type Envelope struct {
 	From, To string
@@ -9,5 +11,12 @@ type Envelope struct {
 // Wire is a message as Send would send it; ok is false if it would not.
 func Wire(m Message) (Envelope, bool) {
 	e, failure := m.seal()
-	return Envelope{e.from, e.to, e.content}, failure == nil
+	if failure != nil {
+		return Envelope{}, false
+	}
+	var content bytes.Buffer
+	if err := m.compose(&content, e.from, e.to); err != nil {
+		return Envelope{}, false
+	}
+	return Envelope{e.from, e.to, content.Bytes()}, true
 }

@@ -2,11 +2,11 @@ package mail
 
 import (
 	"bytes"
-	"context"
 	"errors"
 	"fmt"
 	netmail "net/mail"
 	"strings"
+	"sync"
 	"time"
 	"unicode/utf8"
 
@@ -36,25 +36,24 @@ var (
 )
 
 // Composed is a message ready for the wire; see [Message.Compose].
-type Composed struct{ envelope }
+type Composed struct{ *envelope }
 
 // envelope is what a Composed hides. The addresses hold nothing that could end
 // the command line they are put into.
 type envelope struct {
 	from, to string
-	content  []byte
-	accepted func(code int, reply string)    // nil: nobody asks
-	ready    func(ctx context.Context) error // nil: always; see Pool.Deliver
+	content  []byte                       // dotted
+	accepted func(code int, reply string) // nil: nobody asks
 }
 
-// Compose makes of a message what [Pool.Deliver] sends, which takes as long as the
+// Compose makes of a message what [Sequence.Deliver] sends, which takes as long as the
 // sending where the server is fast. The error is a *[Failure].
 func (m Message) Compose() (Composed, error) {
 	e, failure := m.seal()
 	if failure != nil {
 		return Composed{}, failure
 	}
-	return Composed{e}, nil
+	return Composed{&e}, nil
 }
 
 func (m Message) seal() (envelope, *Failure) {
@@ -67,23 +66,29 @@ func (m Message) seal() (envelope, *Failure) {
 	if err != nil {
 		return envelope{}, &Failure{Class: Permanent, Stage: StageCompose, Err: err}
 	}
-	content, err := m.compose(from, to)
-	if err != nil {
+	content := scratch.Get().(*bytes.Buffer)
+	defer scratch.Put(content)
+	content.Reset()
+	if err := m.compose(content, from, to); err != nil {
 		return envelope{}, &Failure{Class: Permanent, Stage: StageCompose, Err: err}
 	}
-	return envelope{from: from, to: to, content: content, accepted: m.Accepted}, nil
+	return envelope{from: from, to: to, content: dotted(content.Bytes()), accepted: m.Accepted}, nil
 }
 
-func (m Message) compose(from, to string) ([]byte, error) {
+// scratch are buffers to compose in.
+var scratch = sync.Pool{New: func() any { return new(bytes.Buffer) }}
+
+// compose writes the content as it is before it is dotted.
+func (m Message) compose(into *bytes.Buffer, from, to string) error {
 	id := m.MessageID
 	if id == "" {
 		id = NewMessageID(from)
 	}
 	if _, err := wireAddress(id); err != nil {
-		return nil, errMessageID
+		return errMessageID
 	}
 	if m.Text == "" {
-		return nil, errBody
+		return errBody
 	}
 	date := m.Date
 	if date.IsZero() {
@@ -104,12 +109,10 @@ func (m Message) compose(from, to string) ([]byte, error) {
 		msg.AddAlternativeString(gomail.TypeTextHTML, valid(m.HTML))
 	}
 
-	var content bytes.Buffer
-	content.Grow(2 * (len(m.Text) + len(m.HTML)))
-	if _, err := msg.WriteTo(&content); err != nil {
-		return nil, fmt.Errorf("compose mail: %w", err)
+	if _, err := msg.WriteTo(into); err != nil {
+		return fmt.Errorf("compose mail: %w", err)
 	}
-	return content.Bytes(), nil
+	return nil
 }
 
 // valid is strings.ToValidUTF8, which takes its time over text that is valid.

@@ -114,86 +114,13 @@ func NewPool(server Server, config PoolConfig) (*Pool, error) {
 	}, nil
 }
 
-// Send composes m and delivers it.
+// Send composes m and delivers it; see [Sequence.Deliver].
 func (p *Pool) Send(ctx context.Context, m Message) error {
 	composed, err := m.Compose()
 	if err != nil {
 		return err
 	}
-	return p.Deliver(ctx, composed, nil)
-}
-
-// Deliver hands m to the server and returns nil once the server has taken
-// responsibility for it (RFC 5321, section 4.2.5). Any other outcome is a
-// *[Failure].
-//
-// A kept-open connection that turns out to be closed is replaced once, by a
-// fresh one, as long as nothing of the content was sent; so no message is ever
-// handed over twice by one Deliver.
-//
-// The end of ctx closes the connection in use. Whoever shuts down in an orderly
-// way gives a running Deliver the time to finish: interrupted between the final
-// dot and its answer, it fails as [Unknown].
-//
-// ready, if not nil, is called when the server would take the content, and may
-// wait: the content is sent when it returns nil. Its error ends the attempt as
-// [Canceled], and the connection with it.
-func (p *Pool) Deliver(ctx context.Context, m Composed, ready func(ctx context.Context) error) error {
-	m.ready = ready
-	if failure := p.send(ctx, m.envelope); failure != nil {
-		return failure
-	}
-	return nil
-}
-
-func (p *Pool) send(ctx context.Context, mail envelope) *Failure {
-	if failure := p.acquire(ctx); failure != nil {
-		return failure
-	}
-	defer func() { <-p.slots }()
-
-	if c := p.takeIdle(); c != nil {
-		failure := p.deliver(ctx, c, mail)
-		p.put(c)
-		stale := c.broken && !c.handedOver && ctx.Err() == nil
-		if !stale {
-			return failure
-		}
-	}
-	c, failure := p.connect(ctx)
-	if failure != nil {
-		return failure
-	}
-	failure = p.deliver(ctx, c, mail)
-	p.put(c)
-	return failure
-}
-
-// errNoRoom is the cause of a [Canceled] failure for want of time.
-var errNoRoom = errors.New("too little time is left to begin")
-
-// deliver has c deliver mail if there is the time for it.
-func (p *Pool) deliver(ctx context.Context, c *connection, mail envelope) *Failure {
-	if err := hasLeft(ctx, p.config.Room); err != nil {
-		return &Failure{Class: Canceled, Stage: StageConnect, Err: err}
-	}
-	if ready := mail.ready; ready != nil {
-		mail.ready = func(ctx context.Context) error {
-			if err := ready(ctx); err != nil {
-				return err
-			}
-			return hasLeft(ctx, p.config.Room/4) // for the last of four answers
-		}
-	}
-	return c.deliver(ctx, mail)
-}
-
-// hasLeft returns errNoRoom if less than that is left of ctx.
-func hasLeft(ctx context.Context, least time.Duration) error {
-	if end, bounded := ctx.Deadline(); bounded && time.Until(end) < least {
-		return errNoRoom
-	}
-	return nil
+	return p.Sequence().Deliver(ctx, composed, Handling{})
 }
 
 func (p *Pool) acquire(ctx context.Context) *Failure {

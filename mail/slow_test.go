@@ -98,19 +98,25 @@ func TestReadyIsAwaitedBeforeTheContent(t *testing.T) {
 			"never":    {func() error { return errors.New("never") }, 0},
 			"too late": {func() error { time.Sleep(250 * time.Second); return nil }, 0},
 		} {
+			mustSend(t, pool) // over a connection that is kept open
 			ctx, cancel := context.WithTimeout(t.Context(), 270*time.Second)
 			asked, taken := len(server.Lines()), server.Accepted()
+			times := 0
 			composed, err := message().Compose()
 			if err != nil {
 				t.Fatal(err)
 			}
-			err = pool.Deliver(ctx, composed, func(context.Context) error {
+			err = pool.Sequence().Deliver(ctx, composed, mail.Handling{Ready: func(context.Context) error {
 				if lines := server.Lines()[asked:]; len(lines) == 0 || lines[len(lines)-1] != "DATA" {
 					t.Errorf("%s: asked for when the server had heard %q", name, lines)
 				}
+				times++
 				return test.ready()
-			})
+			}})
 			cancel()
+			if times != 1 {
+				t.Errorf("%s: asked %d times", name, times)
+			}
 			if server.Accepted()-taken != test.sent || test.sent == 1 && err != nil {
 				t.Errorf("%s: %v, %d mails taken", name, err, server.Accepted()-taken)
 			}

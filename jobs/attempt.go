@@ -1,0 +1,143 @@
+package jobs
+
+import (
+	"context"
+	"errors"
+	"sync"
+	"time"
+
+	"rollcall/mail"
+	"rollcall/roster"
+	"rollcall/storage"
+)
+
+// attempt is one attempt to send an invitation.
+type attempt struct {
+	ctx   context.Context
+	out   storage.Outgoing
+	ended chan<- *attempt // to whom it goes when it has ended; has room
+	err   error           // how it ended
+
+	once    sync.Once
+	settled chan struct{} // closed when that is on record, or nobody tries to record it any longer
+
+	way  *route        // by which it goes
+	mail mail.Composed // what goes
+}
+
+func (a *attempt) end(err error) {
+	a.err = err
+	a.ended <- a
+}
+
+// settleGrace is left for recording when the worker is to stop.
+const settleGrace = 5 * time.Second
+
+// makeAttempts has the senders attempt what was claimed, and returns when that is
+// on record.
+func (m *Mailer) makeAttempts(ctx context.Context, claimed []storage.Claimed) error {
+	trying, cancel := lasting(ctx, m.cfg.Lease-m.cfg.Lease/10, m.cfg.Grace)
+	defer cancel()
+	ended := make(chan *attempt, len(claimed))
+	var attempts []*attempt
+	for _, c := range claimed {
+		if c.Err == nil {
+			attempts = append(attempts, &attempt{ctx: trying, out: c.Outgoing, ended: ended, settled: make(chan struct{})})
+		}
+	}
+	m.recorder.open.Add(int64(len(attempts)))
+	var handing sync.WaitGroup
+	defer handing.Wait()
+	handing.Go(func() { m.handOut(trying, attempts) })
+	return m.settle(ctx, attempts, ended)
+}
+
+// handOut gives the attempts to the senders, who take them one by one.
+func (m *Mailer) handOut(ctx context.Context, attempts []*attempt) {
+	for _, a := range attempts {
+		if a.out.HandedOver { // by a worker that did not live to record it
+			a.end(nil)
+			continue
+		}
+		select {
+		case m.attempts <- a:
+		case <-ctx.Done():
+			a.end(canceledAttempt(ctx))
+		}
+	}
+}
+
+func canceledAttempt(ctx context.Context) error {
+	return &mail.Failure{Class: mail.Canceled, Stage: mail.StageConnect, Err: context.Cause(ctx)}
+}
+
+// settle has the outcome of each attempt recorded as it ends, and returns when
+// they all are, or will not be.
+func (m *Mailer) settle(ctx context.Context, attempts []*attempt, ended <-chan *attempt) error {
+	defer func() {
+		for _, a := range attempts {
+			m.settled(a)
+		}
+	}()
+	// Until well after the lease: nobody else can touch an invitation while the
+	// database is away.
+	waiting, cancel := lasting(ctx, 2*m.cfg.Lease, m.cfg.Grace+settleGrace)
+	defer cancel()
+	recorded := make(chan error, len(attempts))
+	var errs []error
+	for range attempts {
+		a := <-ended
+		errs = append(errs, m.record(waiting, a, func(err error) {
+			m.settled(a)
+			recorded <- err
+		}))
+	}
+	atMost, cancel := lasting(ctx, m.cfg.Lease, settleGrace)
+	defer cancel()
+	for range attempts {
+		select {
+		case err := <-recorded:
+			errs = append(errs, err)
+		case <-atMost.Done():
+			return errors.Join(append(errs, atMost.Err())...)
+		}
+	}
+	return errors.Join(errs...)
+}
+
+// settled is called when the outcome of a is on record, or will not be.
+func (m *Mailer) settled(a *attempt) {
+	a.once.Do(func() {
+		close(a.settled)
+		m.recorder.open.Add(-1)
+	})
+}
+
+// record has the outcome of an attempt recorded, and told when it is. A mail
+// server that is away is put on record first.
+func (m *Mailer) record(ctx context.Context, a *attempt, told func(error)) (err error) {
+	outcome, pause := outcomeOf(a.out, roster.InvitationSent), pause{}
+	if !a.out.HandedOver {
+		outcome, pause = m.outcome(a.out, a.err)
+	}
+	if pause.reason != "" {
+		ctx, cancel := context.WithTimeout(ctx, recordTimeout)
+		defer cancel()
+		err = m.store.PauseMail(ctx, pause.reason, m.cfg.PauseMin, pause.most)
+	}
+	if unasked := m.recorder.ask(ctx, outcome, told); unasked != nil {
+		told(unasked)
+	}
+	return err
+}
+
+// lasting returns a context that outlives ctx by grace and ends after most at
+// the latest.
+func lasting(ctx context.Context, most, grace time.Duration) (context.Context, context.CancelFunc) {
+	longer, cancel := context.WithTimeout(context.WithoutCancel(ctx), most)
+	unhook := context.AfterFunc(ctx, func() {
+		end := time.AfterFunc(grace, cancel)
+		context.AfterFunc(longer, func() { end.Stop() })
+	})
+	return longer, func() { unhook(); cancel() }
+}
