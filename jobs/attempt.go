@@ -3,6 +3,8 @@ package jobs
 import (
 	"context"
 	"errors"
+	"fmt"
+	"runtime/debug"
 	"sync"
 	"time"
 
@@ -48,19 +50,26 @@ func (m *Mailer) makeAttempts(ctx context.Context, claimed []storage.Claimed) er
 	m.recorder.open.Add(int64(len(attempts)))
 	var handing sync.WaitGroup
 	defer handing.Wait()
-	handing.Go(func() { m.handOut(trying, attempts) })
+	handing.Go(func() { m.handOut(ctx, attempts) })
 	return m.settle(ctx, attempts, ended)
 }
 
-// handOut gives the attempts to the senders, who take them one by one.
+// handOut gives the attempts to the senders, who take them one by one, until ctx
+// ends.
 func (m *Mailer) handOut(ctx context.Context, attempts []*attempt) {
 	for _, a := range attempts {
 		if a.out.HandedOver { // by a worker that did not live to record it
 			a.end(nil)
+		}
+	}
+	for _, a := range attempts {
+		if a.out.HandedOver {
 			continue
 		}
 		select {
 		case m.attempts <- a:
+		case <-a.ctx.Done():
+			a.end(canceledAttempt(a.ctx))
 		case <-ctx.Done():
 			a.end(canceledAttempt(ctx))
 		}
@@ -79,27 +88,31 @@ func (m *Mailer) settle(ctx context.Context, attempts []*attempt, ended <-chan *
 			m.settled(a)
 		}
 	}()
+	var pausing sync.WaitGroup
+	defer pausing.Wait()
 	// Until well after the lease: nobody else can touch an invitation while the
 	// database is away.
 	waiting, cancel := lasting(ctx, 2*m.cfg.Lease, m.cfg.Grace+settleGrace)
 	defer cancel()
 	recorded := make(chan error, len(attempts))
-	var errs []error
 	for range attempts {
 		a := <-ended
-		errs = append(errs, m.record(waiting, a, func(err error) {
+		m.record(waiting, &pausing, a, func(err error) {
 			m.settled(a)
 			recorded <- err
-		}))
+		})
 	}
 	atMost, cancel := lasting(ctx, m.cfg.Lease, settleGrace)
 	defer cancel()
+	var errs []error
 	for range attempts {
 		select {
 		case err := <-recorded:
 			errs = append(errs, err)
 		case <-atMost.Done():
 			return errors.Join(append(errs, atMost.Err())...)
+		case <-waiting.Done():
+			return errors.Join(append(errs, waiting.Err())...)
 		}
 	}
 	return errors.Join(errs...)
@@ -113,22 +126,30 @@ func (m *Mailer) settled(a *attempt) {
 	})
 }
 
-// record has the outcome of an attempt recorded, and told when it is. A mail
-// server that is away is put on record first.
-func (m *Mailer) record(ctx context.Context, a *attempt, told func(error)) (err error) {
+// record has the outcome of an attempt recorded, and told when it is. That a mail
+// server is away goes on record first, beside other outcomes, which do not wait
+// for that, and once for all who find out at the same time.
+func (m *Mailer) record(ctx context.Context, pausing *sync.WaitGroup, a *attempt, told func(error)) {
 	outcome, pause := outcomeOf(a.out, roster.InvitationSent), pause{}
 	if !a.out.HandedOver {
 		outcome, pause = m.outcome(a.out, a.err)
 	}
-	if pause.reason != "" {
-		ctx, cancel := context.WithTimeout(ctx, recordTimeout)
+	ask := func(told func(error)) {
+		if err := m.recorder.ask(ctx, outcome, told); err != nil {
+			told(err)
+		}
+	}
+	if pause.reason == "" || !m.pausing.CompareAndSwap(false, true) {
+		ask(told)
+		return
+	}
+	pausing.Go(func() {
+		limited, cancel := context.WithTimeout(ctx, recordTimeout)
 		defer cancel()
-		err = m.store.PauseMail(ctx, pause.reason, m.cfg.PauseMin, pause.most)
-	}
-	if unasked := m.recorder.ask(ctx, outcome, told); unasked != nil {
-		told(unasked)
-	}
-	return err
+		unpaused := m.store.PauseMail(limited, pause.reason, m.cfg.PauseMin, pause.most)
+		m.pausing.Store(false)
+		ask(func(err error) { told(errors.Join(unpaused, err)) })
+	})
 }
 
 // lasting returns a context that outlives ctx by grace and ends after most at
@@ -140,4 +161,18 @@ func lasting(ctx context.Context, most, grace time.Duration) (context.Context, c
 		context.AfterFunc(longer, func() { end.Stop() })
 	})
 	return longer, func() { unhook(); cancel() }
+}
+
+// caught makes an error of a panic. It is deferred.
+func (m *Mailer) caught(err *error) {
+	if p := recover(); p != nil {
+		*err = m.panicked(p)
+	}
+}
+
+// panicked logs where, not what, and puts it down to this one invitation.
+func (m *Mailer) panicked(p any) error {
+	m.meter.panics.WithLabelValues(atInvitation).Inc()
+	m.log.Error("panic while sending an invitation", "type", fmt.Sprintf("%T", p), "stack", string(debug.Stack()))
+	return &mail.Failure{Class: mail.Temporary, Stage: mail.StageCompose, Err: errors.New("panic")}
 }

@@ -2,30 +2,12 @@ package jobs
 
 import (
 	"context"
-	"errors"
 	"fmt"
-	"runtime/debug"
 	"strings"
-	"sync"
 
 	"rollcall/mail"
 	"rollcall/storage"
 )
-
-// sendAll runs a sender for each connection, and as many who compose, until ctx
-// ends.
-func (m *Mailer) sendAll(ctx context.Context) {
-	var composing, sending sync.WaitGroup
-	composed, returned := make(chan *attempt), make(chan *attempt)
-	for range m.postman.pools.Size {
-		composing.Go(func() { m.composeAll(ctx, composed) })
-		s := &sender{Mailer: m, composed: composed, returned: returned}
-		sending.Go(s.run)
-	}
-	composing.Wait()
-	close(composed)
-	sending.Wait()
-}
 
 // composeAll composes the mails of attempts until ctx ends, each while others are
 // sent.
@@ -75,18 +57,4 @@ func (m *Mailer) compose(a *attempt) (err error) {
 func messageID(out storage.Outgoing, from string) string {
 	_, domain, _ := strings.Cut(from, "@")
 	return fmt.Sprintf("%s.%d@%s", out.UserID, out.Generation, domain)
-}
-
-// caught makes an error of a panic. It is deferred.
-func (m *Mailer) caught(err *error) {
-	if p := recover(); p != nil {
-		*err = m.panicked(p)
-	}
-}
-
-// panicked logs where, not what, and puts it down to this one invitation.
-func (m *Mailer) panicked(p any) error {
-	m.meter.panics.WithLabelValues(atInvitation).Inc()
-	m.log.Error("panic while sending an invitation", "type", fmt.Sprintf("%T", p), "stack", string(debug.Stack()))
-	return &mail.Failure{Class: mail.Temporary, Stage: mail.StageCompose, Err: errors.New("panic")}
 }

@@ -7,6 +7,7 @@ import (
 	"log/slog"
 	"math/rand/v2"
 	"sync"
+	"sync/atomic"
 	"time"
 
 	"github.com/google/uuid"
@@ -65,6 +66,7 @@ type Mailer struct {
 	marker   marker
 	recorder *recorder
 	attempts chan *attempt // to the senders
+	pausing  atomic.Bool   // a pause is being put on record
 }
 
 // NewMailer makes a Mailer; [Mailer.Run] must be running for it to send.
@@ -89,7 +91,8 @@ func (m *Mailer) Run(ctx context.Context) {
 // went. An invitation that is out of date, or has to wait, is no error.
 //
 // An attempt that has begun when ctx ends has [MailerConfig.Grace] left: cut off
-// after the mail was handed over, it would have to be made again.
+// after the mail was handed over, it would have to be made again. Others are given
+// back.
 func (m *Mailer) Send(ctx context.Context, due ...storage.DueInvitation) error {
 	claimed, err := m.claim(ctx, due)
 	if err != nil {

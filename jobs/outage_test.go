@@ -4,6 +4,7 @@ import (
 	"context"
 	"maps"
 	"net"
+	"slices"
 	"strings"
 	"sync/atomic"
 	"syscall"
@@ -151,38 +152,57 @@ func TestAnswersAreCounted(t *testing.T) {
 }
 
 // TestSlowMailKeepsNoOtherWaiting: while one connection waits for an answer the
-// other has all the rest, and the mail that the server was asked for in one breath
-// with the slow one.
+// other has all the rest, and before long the mail, too, that the server was asked
+// for in one breath with the slow one, however many others there are.
 func TestSlowMailKeepsNoOtherWaiting(t *testing.T) {
 	t.Parallel()
+	const mails = 80
 	for verb, test := range map[string]struct {
 		extensions []string
 		taken      int // while one is waited for; the server takes it before it answers the content
 	}{
-		"RCPT": {nil, 19},
-		".":    {[]string{"PIPELINING"}, 20},
+		"RCPT": {nil, mails - 1},
+		".":    {[]string{"PIPELINING"}, mails},
 	} {
 		t.Run(verb, func(t *testing.T) {
 			t.Parallel()
 			h, q := newHouse(t), newQueue(t, redistest.URL(t))
 			wake := make(chan struct{})
-			var slow int // the connection of it
+			var slow int                         // the connection of it
+			behind := make(chan string, 2*mails) // who was asked for on it afterwards
 			server := smtptest.Start(t, smtptest.Config{Extensions: test.extensions, Script: func(e *smtptest.Event) {
+				if e.Verb == "RCPT" && e.Connection == slow {
+					behind <- e.Line
+				}
 				if e.Verb == "RCPT" && strings.Contains(e.Line, "person0@") {
 					slow = e.Connection
 				}
-				if e.Verb == verb && e.Connection == slow {
+				switch {
+				case e.Verb == verb && e.Connection == slow:
 					e.Hold = wake
+				case e.Verb == ".":
+					answer := make(chan struct{})
+					e.Hold = answer
+					time.AfterFunc(30*time.Millisecond, func() { close(answer) })
 				}
 			}})
 			o := newOffice(h, post{server: plain(server), size: 2})
-			i := h.invite(20)
+			i := h.invite(mails)
 			o.work(q, jobs.WorkerConfig{Connections: 2, Sweep: 50 * time.Millisecond, Overdue: time.Millisecond})
 			poll(t, func() bool { return server.Accepted() == test.taken })
 			close(wake)
-			h.sent(i.ID, 20)
-			if n := server.Accepted(); n != 20 {
-				t.Errorf("%d mails to 20 people", n)
+			h.sent(i.ID, mails)
+			taken := server.Mails()
+			if len(taken) != mails {
+				t.Errorf("%d mails to %d people", len(taken), mails)
+			}
+			if test.extensions == nil {
+				return
+			}
+			next := <-behind
+			at := slices.IndexFunc(taken, func(m smtptest.Mail) bool { return strings.Contains(next, "<"+m.To+">") })
+			if at < 0 || at > mails-10 {
+				t.Errorf("%s was asked for behind the slow one, and came as number %d of %d", next, at+1, mails)
 			}
 		})
 	}

@@ -9,6 +9,21 @@ import (
 	"rollcall/mail"
 )
 
+// sendAll runs a sender for each connection, and as many who compose, until ctx
+// ends.
+func (m *Mailer) sendAll(ctx context.Context) {
+	var composing, sending sync.WaitGroup
+	composed, returned := make(chan *attempt), make(chan *attempt)
+	for range m.postman.pools.Size {
+		composing.Go(func() { m.composeAll(ctx, composed) })
+		s := &sender{Mailer: m, composed: composed, returned: returned}
+		sending.Go(s.run)
+	}
+	composing.Wait()
+	close(composed)
+	sending.Wait()
+}
+
 // sender makes one attempt after the other, and has the mail server asked for the
 // next mail with the content of the last. The content of a mail is not sent
 // before the one before it is marked as handed over: a worker that is killed
@@ -24,11 +39,13 @@ type sender struct {
 
 	pool     *mail.Pool // of sequence
 	sequence *mail.Sequence
-	next     *attempt // of which the server may have been told; nil: none
+	next     *attempt      // of which the server may have been told; nil: none
+	usual    time.Duration // what the server took over the last content; 0: not known
 }
 
-// patience is how long a mail that was asked for in one breath with another waits
-// for it, before it goes by any connection that is free.
+// patience is how long a mail waits for the one before it, at least, until it may
+// go by any other connection that is free. A server that is slow with every mail
+// is given longer, for a mail that changes hands costs a connection.
 const patience = time.Second
 
 // run sends until there is no more to be sent.
@@ -37,7 +54,7 @@ func (s *sender) run() {
 		a.end(s.send(a))
 	}
 	if s.sequence != nil {
-		s.sequence.Close()
+		s.sequence.Forgo()
 	}
 }
 
@@ -80,27 +97,49 @@ func (s *sender) deliver(a *attempt) (err error) {
 	defer s.caught(&err)
 	if s.pool != a.way.pool {
 		if s.sequence != nil {
-			s.sequence.Close()
+			s.sequence.Forgo()
 		}
-		s.pool, s.sequence = a.way.pool, a.way.pool.Sequence()
+		s.pool, s.sequence, s.usual = a.way.pool, a.way.pool.Sequence(), 0
 	}
-	settle := func() {}
+	withdraw := func() (taken bool) { return false }
 	defer func() {
-		if settle(); s.next == nil {
-			s.sequence.Close() // somebody else has the mail that the server was asked for
+		if withdraw() {
+			s.next = nil
+		}
+		if s.next == nil {
+			s.sequence.Forgo()
 		}
 	}()
 	return s.sequence.Deliver(a.ctx, a.mail, mail.Handling{Ready: s.ready, Next: func() (mail.Composed, bool) {
-		select {
-		case s.next = <-s.composed:
-		default:
-		}
-		if s.next == nil || s.next.way.pool != s.pool {
+		next := s.choose()
+		if next == nil {
 			return mail.Composed{}, false
 		}
-		settle = s.offer()
-		return s.next.mail, true
+		s.next, withdraw = next, s.offer(next)
+		return next.mail, next.way.pool == s.pool && hasTimeBehind(next.ctx)
 	}})
+}
+
+// choose returns a mail to be sent next, if there is one.
+func (s *sender) choose() *attempt {
+	select {
+	case a := <-s.returned: // it has waited for long
+		return a
+	default:
+	}
+	select {
+	case a := <-s.composed:
+		return a
+	default:
+		return nil
+	}
+}
+
+// hasTimeBehind reports whether a mail that waits for another one will likely have
+// the time it needs. Asked for and not sent it would cost a connection.
+func hasTimeBehind(ctx context.Context) bool {
+	end, bounded := ctx.Deadline()
+	return !bounded || time.Until(end) > mailRoom+patience
 }
 
 // ready waits for the last mail to be marked, or to be on record.
@@ -120,24 +159,28 @@ func (s *sender) ready(ctx context.Context) error {
 	return nil
 }
 
-// offer lets any other sender have the next mail once it has waited for long. Call
-// settle when it need not wait any longer.
-func (s *sender) offer() (settle func()) {
-	over := make(chan struct{})
-	var offering sync.WaitGroup
-	offering.Add(1)
-	timer := time.AfterFunc(patience, func() {
-		defer offering.Done()
+// offer lets any other sender have the next mail once it has waited for long, or
+// ends it when its time is over. Call withdraw when it need not wait any longer:
+// it tells whether that has happened.
+func (s *sender) offer(next *attempt) (withdraw func() (gone bool)) {
+	began, over, gone := time.Now(), make(chan struct{}), make(chan bool, 1)
+	timer := time.AfterFunc(max(patience, 3*s.usual), func() {
 		select {
-		case s.returned <- s.next:
-			s.next = nil
+		case s.returned <- next:
+			gone <- true
+		case <-next.ctx.Done():
+			next.end(canceledAttempt(next.ctx))
+			gone <- true
 		case <-over:
+			gone <- false
 		}
 	})
-	return func() {
-		if !timer.Stop() {
-			close(over)
-			offering.Wait()
+	return func() bool {
+		s.usual = time.Since(began)
+		if timer.Stop() {
+			return false
 		}
+		close(over)
+		return <-gone
 	}
 }

@@ -31,7 +31,8 @@ const (
 )
 
 // taskTimeout is when asynq gives up on a handler. It is a net below our own
-// bounds, which all are shorter.
+// bounds, which are shorter but where the database is away and outcomes wait to be
+// recorded: they are given settleGrace more.
 const taskTimeout = 5 * time.Minute
 
 // payload is all that Redis ever learns.

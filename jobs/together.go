@@ -35,8 +35,14 @@ func newTogether[T, R any](most int, linger time.Duration, serve func(context.Co
 // ask has answer called, once, unless ctx ends before. The error is that of ctx,
 // and says that nobody was asked.
 func (t *together[T, R]) ask(ctx context.Context, value T, answer func(R)) error {
+	a := asked[T, R]{value, ctx, answer}
 	select {
-	case t.in <- asked[T, R]{value, ctx, answer}:
+	case t.in <- a: // if there is room, though ctx be over
+		return nil
+	default:
+	}
+	select {
+	case t.in <- a:
 		return nil
 	case <-ctx.Done():
 		return ctx.Err()

@@ -69,7 +69,7 @@ const (
 	StageEnd     Stage = "end"     // the answer to the final dot
 )
 
-// Failure is the error of [Pool.Send].
+// Failure is the error of [Pool.Send], [Sequence.Deliver] and [Message.Compose].
 type Failure struct {
 	Class Class
 	// Configuration is set with ServerDown when only an administrator can

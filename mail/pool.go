@@ -8,6 +8,7 @@ import (
 	"net"
 	"slices"
 	"sync"
+	"sync/atomic"
 	"time"
 
 	"rollcall/egress"
@@ -25,8 +26,9 @@ type PoolConfig struct {
 
 	// Room is what must be left of the time a Send has for its mail to be begun
 	// on: cut off after the content, a mail might have to be sent a second time.
-	// With less left the Send fails as Canceled and the connection is kept for
-	// the next. 0 means that any is enough.
+	// With less left the Send fails as Canceled, and the connection is kept for
+	// the next unless the server was asked for this mail already. 0 means that any
+	// is enough.
 	Room time.Duration
 
 	// Hello is the host name given in EHLO. Empty: the address literal of the
@@ -85,10 +87,12 @@ type Pool struct {
 	server Server
 	config PoolConfig
 
-	slots   chan struct{}  // one token a send in flight
+	slots   chan struct{}  // one token a send in flight, or a Sequence between two
 	closing chan struct{}  // closed when Close begins
 	drained chan struct{}  // closed when Close is done
 	parting sync.WaitGroup // idle connections being closed by their timer
+
+	oneByOne atomic.Bool // the server does not bear to be asked for a mail with the one before
 
 	mu     sync.Mutex
 	closed bool
@@ -161,7 +165,7 @@ func (p *Pool) takeIdle() *connection {
 
 // put keeps c for the next message, or closes it.
 func (p *Pool) put(c *connection) {
-	if c.broken || c.messages >= p.config.MaxMessages || !p.keep(c) {
+	if c.broken || c.spent() || !p.keep(c) {
 		c.close()
 	}
 }
@@ -197,7 +201,8 @@ func (p *Pool) retire(c *connection) {
 	c.close()
 }
 
-// Close refuses new sends, waits for those in flight, says goodbye on every
+// Close refuses new sends, waits for those in flight, those that a [Sequence] has
+// asked the server for among them, says goodbye on every
 // kept-open connection and returns when all are closed. Sends still waiting
 // for a connection fail as [Canceled] with [ErrClosed]. A second Close waits
 // for the first.

@@ -51,19 +51,25 @@ func (s *Sequence) Deliver(ctx context.Context, m Composed, h Handling) error {
 	return nil
 }
 
-// Close ends the sequence: no mail will follow.
-func (s *Sequence) Close() {
+// Forgo says that the mail the server was asked for does not come, or not by this
+// sequence: the connection on which the server waits for it is closed. There need
+// not be one.
+func (s *Sequence) Forgo() {
 	if c := s.held; c != nil {
 		s.held = nil
-		c.broken = true // the server waits for a content that does not come
+		c.broken = true // DATA cannot be taken back
 		c.close()
 		<-s.pool.slots
 	}
 }
 
 func (s *Sequence) send(ctx context.Context, mail *envelope, h Handling) *Failure {
-	if s.held != nil && (s.held.asked != mail || ctx.Err() != nil || hasLeft(ctx, s.pool.config.Room) != nil) {
-		s.Close()
+	failure := s.mayBegin(ctx)
+	if s.held != nil && (s.held.asked != mail || failure != nil) {
+		s.Forgo()
+	}
+	if failure != nil {
+		return failure
 	}
 	c := s.held
 	if c == nil {
@@ -79,13 +85,20 @@ func (s *Sequence) send(ctx context.Context, mail *envelope, h Handling) *Failur
 		}
 	}()
 	if c != nil {
+		asked := c.asked == mail
 		failure := s.deliver(ctx, c, mail, h)
-		if failure == nil || !c.stale(failure) || ctx.Err() != nil {
+		if failure == nil || ctx.Err() != nil {
+			return failure
+		}
+		confused := asked && c.confused(failure)
+		if confused {
+			s.pool.oneByOne.Store(true)
+		}
+		if !confused && !c.stale(failure) {
 			return failure
 		}
 	}
-	c, failure := s.pool.connect(ctx)
-	if failure != nil {
+	if c, failure = s.pool.connect(ctx); failure != nil {
 		return failure
 	}
 	return s.deliver(ctx, c, mail, h)
@@ -94,12 +107,23 @@ func (s *Sequence) send(ctx context.Context, mail *envelope, h Handling) *Failur
 // errNoRoom is the cause of a [Canceled] failure for want of time.
 var errNoRoom = errors.New("too little time is left to begin")
 
-// deliver has c deliver mail if there is the time for it, and keeps c for the
-// next.
-func (s *Sequence) deliver(ctx context.Context, c *connection, mail *envelope, h Handling) *Failure {
-	defer s.keep(c)
+// mayBegin is why a mail cannot be begun in the time there is.
+func (s *Sequence) mayBegin(ctx context.Context) *Failure {
+	if ctx.Err() != nil {
+		return &Failure{Class: Canceled, Stage: StageConnect, Err: context.Cause(ctx)}
+	}
 	if err := hasLeft(ctx, s.pool.config.Room); err != nil {
 		return &Failure{Class: Canceled, Stage: StageConnect, Err: err}
+	}
+	return nil
+}
+
+// deliver has c deliver mail if there is still the time for it, and keeps c for
+// the next.
+func (s *Sequence) deliver(ctx context.Context, c *connection, mail *envelope, h Handling) *Failure {
+	defer s.keep(c)
+	if failure := s.mayBegin(ctx); failure != nil {
+		return failure
 	}
 	if ready := h.Ready; ready != nil {
 		h.Ready = func(ctx context.Context) error {
@@ -108,6 +132,9 @@ func (s *Sequence) deliver(ctx context.Context, c *connection, mail *envelope, h
 			}
 			return hasLeft(ctx, s.pool.config.Room/4) // for the last of four answers
 		}
+	}
+	if s.pool.oneByOne.Load() {
+		h.Next = nil
 	}
 	return c.deliver(ctx, mail, h)
 }

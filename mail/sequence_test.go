@@ -162,17 +162,21 @@ func TestSequenceInTrouble(t *testing.T) {
 				t.Error("the transaction was ended by a dot")
 			}
 		}, [3]mail.Class{1: mail.Temporary}, 2, "13"},
-		"sender refused":     {second("MAIL", says("451 4.7.1 Later")), [3]mail.Class{1: mail.Temporary}, 1, "13"},
-		"closing at MAIL":    {second("MAIL", says("421 4.3.2 Closing")), [3]mail.Class{}, 2, "123"},
-		"line ends at MAIL":  {second("MAIL", cut), [3]mail.Class{}, 2, "123"},
-		"line ends at RCPT":  {second("RCPT", cut), [3]mail.Class{}, 2, "123"},
-		"line ends at DATA":  {second("DATA", cut), [3]mail.Class{}, 2, "123"},
+		"sender refused":    {second("MAIL", says("451 4.7.1 Later")), [3]mail.Class{1: mail.Temporary}, 1, "13"},
+		"closing at MAIL":   {second("MAIL", says("421 4.3.2 Closing")), [3]mail.Class{}, 2, "123"},
+		"line ends at MAIL": {second("MAIL", cut), [3]mail.Class{}, 2, "123"},
+		"line ends at RCPT": {second("RCPT", cut), [3]mail.Class{}, 2, "123"},
+		"line ends at DATA": {second("DATA", cut), [3]mail.Class{}, 2, "123"},
+		"out of place":      {second("MAIL", says("503 5.5.1 Bad sequence of commands")), [3]mail.Class{}, 2, "123"},
+		"what follows a content is not heard": {func(e *smtptest.Event) {
+			e.Silent = e.Verb == "MAIL" && e.Count == 2
+		}, [3]mail.Class{}, 2, "123"},
 		"line ends after it": {second(".", cut), [3]mail.Class{1: mail.Unknown}, 2, "123"},
 	} {
 		t.Run(name, func(t *testing.T) {
 			t.Parallel()
 			server := pipelined(t, test.script)
-			pool := newPool(t, plain(server), mail.PoolConfig{Size: 1})
+			pool := newPool(t, plain(server), mail.PoolConfig{Size: 1, CommandTimeout: 2 * time.Second})
 			for i, err := range deliver(t.Context(), pool.Sequence(), composed(t, 3)...) {
 				if test.classes[i] == 0 && err != nil {
 					t.Errorf("mail %d: %v", i+1, err)
@@ -208,7 +212,7 @@ func TestSequenceWithoutTheNext(t *testing.T) {
 		"another":         {func(s *mail.Sequence, mails []mail.Composed) error { return deliver(t.Context(), s, mails[2])[0] }, 0},
 		"canceled":        {func(s *mail.Sequence, mails []mail.Composed) error { return deliver(over, s, mails[1])[0] }, mail.Canceled},
 		"too little time": {func(s *mail.Sequence, mails []mail.Composed) error { return deliver(hurried, s, mails[1])[0] }, mail.Canceled},
-		"none":            {func(s *mail.Sequence, mails []mail.Composed) error { s.Close(); return nil }, 0},
+		"none":            {func(s *mail.Sequence, mails []mail.Composed) error { s.Forgo(); return nil }, 0},
 	} {
 		t.Run(name, func(t *testing.T) {
 			t.Parallel()
@@ -229,10 +233,54 @@ func TestSequenceWithoutTheNext(t *testing.T) {
 			for _, m := range server.Mails() {
 				taken = append(taken, m.To)
 			}
-			if slices.Contains(taken, "person2@example.org") || taken[0] != "person1@example.org" || server.Connections() < 2 {
+			if slices.Contains(taken, "person2@example.org") || taken[0] != "person1@example.org" || server.Connections() != 2 {
 				t.Errorf("%v taken over %d connections", taken, server.Connections())
 			}
 		})
+	}
+}
+
+// TestSequenceAsksNoMore: a server that does not bear to be asked for a mail with
+// the one before is asked for each by itself from then on.
+func TestSequenceAsksNoMore(t *testing.T) {
+	t.Parallel()
+	server := pipelined(t, func(e *smtptest.Event) {
+		if e.Verb == "MAIL" && e.Count == 2 {
+			e.Reply = "503 5.5.1 Bad sequence of commands"
+		}
+	})
+	var writes atomic.Int32
+	pool := newPool(t, plain(server), mail.PoolConfig{Size: 1, Dial: dialCounted(counted{writes: &writes})})
+	const mails = 6
+	for i, err := range deliver(t.Context(), pool.Sequence(), composed(t, mails)...) {
+		if err != nil {
+			t.Errorf("mail %d: %v", i+1, err)
+		}
+	}
+	// EHLO, the first, its content with the second; RSET; EHLO, and two a mail.
+	if want := 3 + 1 + 1 + 2*(mails-1); int(writes.Load()) != want || server.Accepted() != mails {
+		t.Errorf("%d mails with %d writes, want %d with %d", server.Accepted(), writes.Load(), mails, want)
+	}
+}
+
+// TestSequencePanics: whoever is asked, in the midst of a mail, whether it may go
+// on panics. The connection, whose server waits for a content, serves no other.
+func TestSequencePanics(t *testing.T) {
+	t.Parallel()
+	server := pipelined(t, nil)
+	pool := newPool(t, plain(server), mail.PoolConfig{Size: 1})
+	mustSend(t, pool)
+	func() {
+		defer func() {
+			if recover() == nil {
+				t.Error("no panic")
+			}
+		}()
+		_ = pool.Sequence().Deliver(t.Context(), composed(t, 1)[0], mail.Handling{Ready: func(context.Context) error { panic("no") }})
+	}()
+	mustSend(t, pool)
+	if server.Accepted() != 2 || server.Connections() != 2 {
+		t.Errorf("%d mails over %d connections, want 2 over 2", server.Accepted(), server.Connections())
 	}
 }
 

@@ -35,8 +35,8 @@ type Release struct {
 // or what a single invitation takes at a rate below one a second.
 func (r Release) window() float64 { return max(1, 1/r.Rate) }
 
-// DispatchInvitations takes due invitations, oldest first, to be handed to one
-// task each. It returns none while mail is paused, and after a pause one at a
+// DispatchInvitations takes due invitations, oldest first, to be handed to
+// tasks. It returns none while mail is paused, and after a pause one at a
 // time until one has gone out. Callers on several workers take turns.
 func (s *Store) DispatchInvitations(ctx context.Context, r Release) (due []DueInvitation, err error) {
 	defer translate(&err, "dispatch invitations")

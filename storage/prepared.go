@@ -9,7 +9,8 @@ import (
 
 // prepared are statements asked so often that to plan one takes longer than to
 // carry it out: PostgreSQL plans each once for a connection. Not for those whose
-// plan depends on how many values an array holds.
+// plan depends on how many values an array holds, or on statistics: they are
+// written so that there is one way to carry them out.
 type prepared struct {
 	mu sync.Mutex
 	by map[string]*sqlx.Stmt
