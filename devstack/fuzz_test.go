@@ -19,6 +19,7 @@ func FuzzDecode(f *testing.F) {
 		"Content-Type: multipart/mixed; boundary=\"\"\r\n\r\n--\r\n",
 		strings.Repeat("Content-Type: multipart/mixed; boundary=b\r\n\r\n--b\r\n", 20),
 		"Subject: =?x-unknown?q?=zz?=\r\n\r\n<a href=javascript:alert(1)>",
+		"Content-Type: text/html\r\n\r\n<a href=\"javascript:alert('https://example.com')\">",
 		"Content-Transfer-Encoding: quoted-printable\r\n\r\n=\r\n=3D=ZZ=",
 	} {
 		f.Add([]byte(seed))

@@ -110,7 +110,10 @@ func decodeFrom(value string) string {
 	}
 }
 
-var webLink = regexp.MustCompile(`https?://[^\s<>"]+`)
+var (
+	webLink    = regexp.MustCompile(`https?://[^\s<>"]+`) // in running text
+	leadsToWeb = regexp.MustCompile(`^https?://\S`)       // not: javascript:alert("https://")
+)
 
 func textLinks(text string) []string {
 	links := webLink.FindAllString(text, -1)
@@ -128,8 +131,9 @@ func htmlLinks(source string) []string {
 			continue
 		}
 		for _, attribute := range token.Attr {
-			if attribute.Key == "href" && webLink.MatchString(attribute.Val) {
-				links = append(links, attribute.Val)
+			link := strings.TrimSpace(attribute.Val)
+			if attribute.Key == "href" && leadsToWeb.MatchString(link) {
+				links = append(links, link)
 			}
 		}
 	}
