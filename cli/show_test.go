@@ -167,6 +167,7 @@ func TestProgressOnTerminal(t *testing.T) {
 			p.Sent(bytes, 1000)
 			time.Sleep(time.Millisecond)
 		}
+		synctest.Wait() // a drawing may be due at this very moment
 		if n := strings.Count(screen.String(), "\r"); n < 5 || n > 10 {
 			t.Errorf("drawn %d times in a second", n)
 		}
