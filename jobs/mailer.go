@@ -149,6 +149,9 @@ func (m *Mailer) outcome(out storage.Outgoing, err error) (storage.Outcome, paus
 		return o, pause{o.Error, m.cfg.PauseMax}
 	case mail.Canceled:
 		o.Spared = true
+		if f.Stage == mail.StageConnect { // it was not begun, so there is nothing to tell
+			o.Error = ""
+		}
 	case mail.Unknown:
 		// It may have arrived. Once more, later, under the same Message-ID; a
 		// second time counts as sent, or one lossy line would mail forever.

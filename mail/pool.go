@@ -129,9 +129,6 @@ func (p *Pool) Send(ctx context.Context, m Message) error {
 
 func (p *Pool) acquire(ctx context.Context) *Failure {
 	// Checked first, because select picks at random among what is ready.
-	if ctx.Err() != nil {
-		return &Failure{Class: Canceled, Stage: StageConnect, Err: context.Cause(ctx)}
-	}
 	select {
 	case <-p.closing:
 		return &Failure{Class: Canceled, Stage: StageConnect, Err: ErrClosed}
@@ -202,10 +199,9 @@ func (p *Pool) retire(c *connection) {
 }
 
 // Close refuses new sends, waits for those in flight, those that a [Sequence] has
-// asked the server for among them, says goodbye on every
-// kept-open connection and returns when all are closed. Sends still waiting
-// for a connection fail as [Canceled] with [ErrClosed]. A second Close waits
-// for the first.
+// asked the server for among them, says goodbye on every kept-open connection and
+// returns when all are closed. Sends still waiting for a connection fail as
+// [Canceled] with [ErrClosed]. A second Close waits for the first.
 func (p *Pool) Close() {
 	p.mu.Lock()
 	first := !p.closed

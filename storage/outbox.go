@@ -35,9 +35,9 @@ type Release struct {
 // or what a single invitation takes at a rate below one a second.
 func (r Release) window() float64 { return max(1, 1/r.Rate) }
 
-// DispatchInvitations takes due invitations, oldest first, to be handed to
-// tasks. It returns none while mail is paused, and after a pause one at a
-// time until one has gone out. Callers on several workers take turns.
+// DispatchInvitations takes due invitations, oldest first, to be handed to tasks.
+// It returns none while mail is paused, and after a pause one at a time until one
+// has gone out. Callers on several workers take turns.
 func (s *Store) DispatchInvitations(ctx context.Context, r Release) (due []DueInvitation, err error) {
 	defer translate(&err, "dispatch invitations")
 	err = s.transact(ctx, func(tx *sqlx.Tx) error {
@@ -232,7 +232,7 @@ type Outcome struct {
 	Wait       time.Duration
 	Unknown    bool   // the mail may have arrived
 	Spared     bool   // not the recipient's fault: the attempt does not count
-	Error      string // the mail server's words, "" if none
+	Error      string // the mail server's words, "" if none; with Spared, "" leaves those of the attempt before
 }
 
 // MarkHandedOver notes of attempts that the mail server has taken the mail. It
@@ -311,7 +311,8 @@ const settleInvitations = `
 			       due_at = now() + o.wait * interval '1 microsecond',
 			       sent_at = CASE WHEN o.status = 'sent' THEN now() END,
 			       attempts = i.attempts - o.spared, unknowns = i.unknowns + o.unknown,
-			       last_error = NULLIF(o.words, ''), updated_at = now()
+			       last_error = CASE WHEN o.spared > 0 AND o.words = '' THEN i.last_error ELSE NULLIF(o.words, '') END,
+			       updated_at = now()
 			  FROM unnest($1::uuid[], $2::bigint[], $3::text[], $4::bigint[], $5::bigint[], $6::bigint[], $7::text[])
 			    AS o (user_id, dispatch, status, wait, unknown, spared, words)
 			 WHERE i.user_id = o.user_id AND CASE i.status WHEN 'pending' THEN i.dispatch = o.dispatch END
