@@ -38,6 +38,8 @@ help: ## list the targets
 # What bench, e2e and chaos watch are programs of their own, which the race
 # detector does not see into, as it does not into a browser; and single goroutines
 # that work through a great volume take ten times as long under it for nothing.
+# Programs are built while the tests run, so that go test does not see whether they
+# changed: -count 1 keeps it from telling an old result.
 PROGRAMS   := ./bench ./e2e
 VOLUME     := ^(TestFlatMemory|TestMailboxKeepsTheNewest)$$
 VOLUMES    := ./devstack ./report ./tabular
@@ -50,8 +52,8 @@ GOTEST     := $(TESTENV) $(GO) run ./internal/testrun $(GO) test -vet=off -timeo
 test: lint ## all checks and all tests; RACE=1 with the race detector
 	$(GOTEST) $(if $(RACEFLAG),$(RACEFLAG) -skip '$(VOLUME)|$(BROWSER)') $$($(PACKAGES))
 	$(if $(RACEFLAG),$(GOTEST) -run '$(VOLUME)|$(BROWSER)' ./web $(VOLUMES))
-	$(GOTEST) $(PROGRAMS)
-	$(TESTENV) $(GO) test -vet=off -timeout $(TIMEOUT) ./chaos
+	$(GOTEST) -count 1 $(PROGRAMS)
+	$(TESTENV) $(GO) test -vet=off -count 1 -timeout $(TIMEOUT) ./chaos
 
 # The packages are compiled for the checks as for the tests, so that each is
 # compiled once.
