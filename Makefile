@@ -5,12 +5,18 @@ FUZZTIME   ?= 25s
 FUZZPARALLEL ?= 2
 BENCH      ?= .
 SCALE      ?= 1
+SOAK       ?= 10m
 FILE       ?= examples/users.csv
 TIMEOUT    ?= 20m
-RUN        ?= .
+# Tests to run, as a regular expression; empty: all.
+RUN        ?=
+# Packages of test-unit; empty: all.
+PKG        ?=
+# What gotestsum prints while tests run: pkgname, testname, standard-verbose, ...
+FORMAT     ?= pkgname
 
-# RACE=1 runs the tests under the race detector, which needs a C compiler. With
-# ROLLCALL_REQUIRE_ALL=1 its absence is an error instead of a note.
+# RACE=1 runs the tests with the race detector, which needs a C compiler. Without
+# one the tests run without it, or fail with ROLLCALL_REQUIRE_ALL=1.
 RACE       ?=
 HAVE_CC    := $(shell command -v "$$($(GO) env CC)" 2>/dev/null)
 ifeq ($(RACE),1)
@@ -23,40 +29,81 @@ ifeq ($(RACE),1)
   endif
 endif
 
-# The compiler spends a quarter of its time on collecting garbage otherwise.
+# Saves the quarter of the compile time that garbage collection takes.
 COMPILING  := GOGC=400
 
-# Tests build programs; a checkout that belongs to somebody else must not stop them.
+# Tests build programs. In a checkout owned by another user, git would refuse.
 TESTENV := GOFLAGS="$$($(GO) env GOFLAGS) -buildvcs=false"
 
 .DEFAULT_GOAL := help
-.PHONY: help test lint fmt vuln sbom bench microbench fuzz chaos soak build dev clean
+.PHONY: help test test-unit test-browser screenshots test-e2e test-chaos json-unit json-browser json-e2e json-chaos \
+	lint fmt vuln sbom bench microbench fuzz chaos soak build dev clean
+.NOTPARALLEL:
 
 help: ## list the targets
-	@awk -F ':.*## ' '/^[a-z]+:.*## / { printf "  make %-10s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
+	@awk -F ':.*## ' '/^[a-z0-9-]+:.*## / { printf "  make %-12s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
 
-# What bench, e2e and chaos watch are programs of their own, which the race
-# detector does not see into, as it does not into a browser; and single goroutines
-# that work through a great volume take ten times as long under it for nothing.
-# Programs are built while the tests run, so that go test does not see whether they
-# changed: -count 1 keeps it from telling an old result.
-PROGRAMS   := ./bench ./e2e
-VOLUME     := ^(TestFlatMemory|TestMailboxKeepsTheNewest)$$
-VOLUMES    := ./devstack ./report ./tabular
+# All tests of a target run under one gotestsum, which prints a line per package and,
+# at the end, the failures and one summary. It reads the test events of the json-
+# targets below; with -k these continue after a failure.
+SUMMARY     = $(TESTENV) $(GO) tool gotestsum --format $(FORMAT) --format-hide-empty-pkg --ignore-non-json-output-lines --raw-command -- \
+	$(GO) run ./internal/testrun $(MAKE) -k -s --no-print-directory
+
+test: lint ## all checks and all tests, with one summary at the end; RACE=1 adds the race detector
+	$(SUMMARY) json-unit json-browser json-e2e json-chaos
+
+test-unit: ## the tests of packages; PKG=./web RUN=DryRun for some of them
+	$(SUMMARY) json-unit
+
+test-browser: ## pages in a real Chromium; RUN=TestName for some of them
+	$(SUMMARY) json-browser
+
+SCREENSHOTS ?= bin/screenshots
+
+screenshots: ## a picture of every page, wide and narrow, light and dark, into SCREENSHOTS=bin/screenshots; RUN=TestName for some
+	@mkdir -p "$(SCREENSHOTS)"
+	ROLLCALL_SCREENSHOTS="$(abspath $(SCREENSHOTS))" $(SUMMARY) json-browser
+	@echo "$(SCREENSHOTS): $$(ls "$(SCREENSHOTS)" | wc -l) pictures"
+
+test-e2e: ## the programs as processes; RUN=regexp for some tests
+	$(SUMMARY) json-e2e
+
+test-chaos: ## the short form of the fault experiments; RUN=regexp for some tests
+	$(SUMMARY) json-chaos
+
+GOTEST     := $(TESTENV) $(GO) test -json -vet=off -timeout $(TIMEOUT)
+
+# The race detector cannot see into a browser or another process, and slows down
+# single goroutines that process large volumes tenfold for nothing.
 BROWSER    := InChromium$$
-# Those that take longest begin first, so that none of them is left alone at the end.
-PACKAGES   := $(GO) list ./httpapi ./web ./jobs; $(GO) list ./... | grep -v -E '/(bench|e2e|chaos|web|httpapi|jobs)$$'
-GOTEST     := $(TESTENV) $(GO) run ./internal/testrun $(GO) test -vet=off -timeout $(TIMEOUT)
+BROWSERS    = $$(grep -rl --include='*_test.go' '^func Test.*InChromium(' . | xargs -n 1 dirname | sort -u)
+VOLUME     := ^(TestFlatMemory|TestMailboxKeepsTheNewest|TestHostileWorkbooks|TestDiagnosisIsLinear)$$
+VOLUMES    := ./internal/devstack ./report ./tabular ./tabular/workbook ./userfile
+# These build programs, which go test does not see change: -count 1 avoids cached
+# results.
+PROGRAMS   := ./test/attack ./test/bench ./test/e2e ./test/openapi
+# Packages that take longest start first, so that none runs alone at the end.
+PACKAGES   := $(GO) list ./httpapi ./web ./jobs; $(GO) list ./... | grep -v -E '/(test/(attack|bench|e2e|openapi|chaos)|web|httpapi|jobs)$$'
+# Not skipped but left out: tests for root only, and tests that `make soak` and
+# `make chaos` run.
+ROOT       := $(if $(filter-out 0,$(shell id -u)),|^(TestOrdinaryUser|TestRootRunsTheServerAsSomebodyElse|TestRootKeepsTheOwnerOfACluster|TestDirectoryTheServerCannotEnter|TestRootOwnedDataDirectory)$$)
+LONG       := ^(TestSoak|TestClocks|TestRollingFromBefore)$$
 
-# The fault experiments come last, for they need the machine for themselves.
-test: lint ## all checks and all tests; RACE=1 with the race detector
-	$(GOTEST) $(if $(RACEFLAG),$(RACEFLAG) -skip '$(VOLUME)|$(BROWSER)') $$($(PACKAGES))
-	$(if $(RACEFLAG),$(GOTEST) -run '$(VOLUME)|$(BROWSER)' ./web $(VOLUMES))
-	$(GOTEST) -count 1 $(PROGRAMS)
-	$(TESTENV) $(GO) test -vet=off -count 1 -timeout $(TIMEOUT) ./chaos
+json-unit:
+	$(GOTEST) $(RACEFLAG) -skip '$(BROWSER)$(if $(RACEFLAG),|$(VOLUME))$(ROOT)' -run '$(RUN)' $(or $(PKG),$$($(PACKAGES)))
+	$(if $(RACEFLAG),$(if $(RUN)$(PKG),,$(GOTEST) -run '$(VOLUME)' $(VOLUMES)))
 
-# The packages are compiled for the checks as for the tests, so that each is
-# compiled once.
+json-browser:
+	$(GOTEST) -run '$(or $(RUN),$(BROWSER))' $(BROWSERS)
+
+json-e2e:
+	$(GOTEST) -count 1 -skip '$(LONG)' -run '$(RUN)' $(PROGRAMS)
+
+# Last in `make test`, because these need the machine for themselves.
+json-chaos:
+	$(GOTEST) -count 1 -skip '$(LONG)' -run '$(RUN)' ./test/chaos
+
+# Compiled with the same flags as the tests, so that each package is compiled once.
 lint: ## gofmt, go vet, staticcheck
 	@unformatted="$$(gofmt -l .)" && if [ -n "$$unformatted" ]; then echo "not gofmt-ed (make fmt):"; echo "$$unformatted"; exit 1; fi
 	$(COMPILING) $(GO) vet $(RACEFLAG) ./...
@@ -65,51 +112,51 @@ lint: ## gofmt, go vet, staticcheck
 fmt: ## format the Go files
 	gofmt -w .
 
-# within SECONDS ends a command that takes longer, where there is timeout(1).
+# within SECONDS ends a command that takes longer, if timeout(1) is available.
 within = $(if $(shell command -v timeout 2>/dev/null),timeout $(1))
 
-# A scan that could not be made is said, not passed off as one that found
-# nothing; it does not fail the build of somebody who works without a network.
+# A scan that could not run is reported as such, and does not fail the build:
+# people also work without a network.
 VULNDB     ?= https://vuln.go.dev
 
 vuln: ## look for known vulnerabilities (asks the vulnerability database over the network)
-	@said="NOT SCANNED for known vulnerabilities:"; \
+	@notice="NOT SCANNED for known vulnerabilities:"; \
 	if ! curl -fsS --max-time 10 -o /dev/null $(VULNDB)/index/db.json; then \
-		echo "$$said $(VULNDB) cannot be reached from here"; \
-	elif ! GOBIN="$(CURDIR)/bin" $(call within,90) $(GO) install golang.org/x/vuln/cmd/govulncheck@v1.1.4; then \
-		echo "$$said the scanner could not be fetched and built within 90 seconds"; \
+		echo "$$notice $(VULNDB) cannot be reached"; \
+	elif ! GOBIN="$(CURDIR)/bin" $(call within,90) $(GO) install golang.org/x/vuln/cmd/govulncheck@v1.9.0; then \
+		echo "$$notice the scanner could not be fetched and built within 90 seconds"; \
 	else \
 		status=0; $(call within,90) bin/govulncheck -db $(VULNDB) ./... || status=$$?; \
 		case $$status in \
 		0) ;; \
 		3) exit 3 ;; \
-		*) echo "$$said the scan did not end within 90 seconds, or failed ($$status)" ;; \
+		*) echo "$$notice the scan did not end within 90 seconds, or failed ($$status)" ;; \
 		esac; \
 	fi
 
-# The programs are built as the tests build them, so that nothing is compiled
-# twice: neither -trimpath nor CGO_ENABLED changes which modules are in them.
-sbom: ## what is in the programs: bin/NAME.cdx.json, CycloneDX; needs no network
-	@mkdir -p bin/sbom && $(COMPILING) $(TESTENV) $(GO) build -o bin/sbom/ ./cmd/... ./internal/sbom
+# Built with the same flags as in tests, so that nothing is compiled twice: neither
+# -trimpath nor CGO_ENABLED changes which modules are included.
+sbom: ## the components of the programs as CycloneDX: bin/NAME.cdx.json
+	@mkdir -p bin/sbom && $(COMPILING) $(TESTENV) $(GO) build -o bin/sbom/ ./cmd/...
+	@GOBIN="$(CURDIR)/bin" $(COMPILING) $(GO) install github.com/CycloneDX/cyclonedx-gomod/cmd/cyclonedx-gomod@v1.10.0
 	@for program in api worker rollcall; do \
-		bin/sbom/sbom bin/sbom/$$program > bin/$$program.cdx.json || exit 1; \
+		bin/cyclonedx-gomod bin -json -std -output bin/$$program.cdx.json bin/sbom/$$program || exit 1; \
 		echo "bin/$$program.cdx.json: $$(grep -c '"purl"' bin/$$program.cdx.json) components"; \
 	done
 
-bench: ## how fast, and against what: a table, and bench.json; BENCH=regexp for some, SCALE=0.01 for fewer rows
-	$(TESTENV) $(GO) run ./bench -run '$(BENCH)' -scale $(SCALE) -out bench.json
+bench: ## how fast, and compared to what: a table, and bench.json; BENCH=regexp for some, SCALE=0.01 for fewer rows
+	$(TESTENV) $(GO) run ./test/bench -run '$(BENCH)' -scale $(SCALE) -out bench.json
 
-microbench: ## the benchmarks of single packages; BENCH=regexp for some
+microbench: ## benchmarks of single packages; BENCH=regexp for some
 	$(TESTENV) $(GO) run ./internal/testrun $(GO) test -run '^$$' -bench '$(BENCH)' -benchmem -timeout 30m ./...
 
-# Each package is built for fuzzing once, whatever the number of its targets. The
-# flag is what go test -fuzz builds with, for our packages alone: coverage of the
-# libraries below them would guide the engine away, and take longer to compile
-# than a short run takes. What is found interesting is kept where go test keeps
-# it. A failing input is left under the package's testdata/fuzz.
-# The engine calls a target that its own deadline cuts off a failure, as happens
-# on a busy machine; so once more. An input that was found is kept, and fails again.
-fuzz: ## each fuzz target for FUZZTIME=25s, some twelve minutes in all
+# Each package is built for fuzzing once. The flag is the one of go test -fuzz, for our
+# packages only: coverage of libraries would misguide the engine and take longer to
+# compile than a short run takes. Interesting inputs are kept where go test keeps them;
+# a failing input is left under the package's testdata/fuzz.
+# On a busy machine the engine reports a target that its deadline cut off as failed.
+# Therefore a failed target runs once more; a failing input that was found fails again.
+fuzz: ## each fuzz target for FUZZTIME=25s, about twelve minutes in all
 	@mkdir -p bin/fuzz; kept="$$($(GO) env GOCACHE)/fuzz/$$($(GO) list -m)"; \
 	for dir in $$(grep -rl --include='*_test.go' '^func Fuzz' . | xargs -n 1 dirname | sort -u); do \
 		program="$(CURDIR)/bin/fuzz/$$(echo "$${dir#./}" | tr / -)"; \
@@ -123,12 +170,12 @@ fuzz: ## each fuzz target for FUZZTIME=25s, some twelve minutes in all
 	done
 
 chaos: ## the fault experiments in full size; RUN=regexp for some of them
-	$(TESTENV) ROLLCALL_CHAOS=full $(GO) test -v -count 1 -timeout 2h -run '$(RUN)' ./chaos
+	$(TESTENV) ROLLCALL_CHAOS=full $(GO) test -v -count 1 -timeout 2h -run '$(RUN)' ./test/chaos
 
-soak: ## imports and undoes for SOAK=10m and looks for anything that grows
-	$(TESTENV) ROLLCALL_SOAK=$(SOAK) $(GO) test -v -count 1 -timeout 2h -run '^TestSoak$$' ./e2e
+soak: ## imports and undos for SOAK=10m; looks for anything that grows
+	$(TESTENV) ROLLCALL_SOAK=$(SOAK) $(GO) test -v -count 1 -timeout 2h -run '^TestSoak$$' ./test/e2e
 
-# What /healthz calls this build: the tag or commit, where git can tell.
+# The version that /healthz reports: tag or commit, if git is available.
 VERSION    ?= $(shell git describe --tags --always --dirty 2>/dev/null || echo dev)
 
 build: ## api, worker and rollcall into bin/, static
@@ -137,5 +184,5 @@ build: ## api, worker and rollcall into bin/, static
 dev: ## a private instance with examples/users.csv imported; FILE=path for another file
 	$(GO) run ./cmd/rollcall dev $(FILE)
 
-clean: ## remove what was built (not the data of make dev)
+clean: ## remove build output (not the data of make dev)
 	rm -rf bin

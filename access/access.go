@@ -1,8 +1,8 @@
-// Package access says who may do what: one table of all routes, API and pages,
-// and the rules for single imports beside it. Nothing else in Rollcall decides
-// about access; httpapi and web ask here before a handler runs.
+// Package access decides who may call what: one table with the permission every
+// API and page route requires, and the ownership rules for single imports.
+// httpapi and web consult it before running a handler.
 //
-// A route that has no line in the table is answered to nobody.
+// A route missing from the table is denied.
 package access
 
 import (
@@ -13,16 +13,16 @@ import (
 	"rollcall/roster"
 )
 
-// Caller is who makes a request. The zero value is somebody unknown.
+// Caller is the sender of a request. The zero value is an unknown caller.
 type Caller struct {
-	Actor  roster.Actor
-	Role   roster.Role  // of a signed-in person
-	Scopes []auth.Scope // of a token
-	Owes   bool         // a signed-in person who must set a second factor up first
+	Actor   roster.Actor
+	Role    roster.Role  // of a signed-in user
+	Scopes  []auth.Scope // of a token
+	Must2FA bool         // a signed-in user who has to set up a second factor first
 }
 
-// Need is what a route asks of its callers.
-type Need struct {
+// Requirement is what a route requires of its callers.
+type Requirement struct {
 	kind  kind
 	scope auth.Scope
 }
@@ -30,94 +30,97 @@ type Need struct {
 type kind int
 
 const (
-	nobody kind = iota // the zero Need lets nobody in
-	anybody
-	person // signed in
-	ower   // signed in, and may owe a second factor
-	admin  // signed in, with the role admin
-	token  // with a scope
+	noCaller kind = iota // the zero Requirement admits no caller
+	public
+	signedIn     // signed in
+	enrolling2FA // signed in, a required second factor may be missing
+	admin        // signed in, with the role admin
+	token        // with a scope
 )
 
-// The needs there are.
+// The requirements.
 var (
-	Anybody       = Need{kind: anybody}
-	SignedIn      = Need{kind: person}
-	Administrator = Need{kind: admin}
-	SettingUp     = Need{kind: ower} // what leads to a second factor
-	Reads         = Need{token, auth.ScopeImportsRead}
-	Starts        = Need{token, auth.ScopeImports}
-	All           = Need{token, auth.ScopeAdmin}
+	Public           = Requirement{kind: public}
+	SignedIn         = Requirement{kind: signedIn}
+	Admin            = Requirement{kind: admin}
+	Enrolling2FA     = Requirement{kind: enrolling2FA} // for the pages that set up a second factor
+	TokenImportsRead = Requirement{token, auth.ScopeImportsRead}
+	TokenImports     = Requirement{token, auth.ScopeImports}
+	TokenAdmin       = Requirement{token, auth.ScopeAdmin}
 )
 
-// Open tells whether the route asks nothing: not even who calls need be known.
-func (n Need) Open() bool { return n.kind == anybody }
+// Open reports whether the route is open to everyone, including unknown
+// callers.
+func (n Requirement) Open() bool { return n.kind == public }
 
-// Scope is what a token needs, "" where none is looked at.
-func (n Need) Scope() auth.Scope { return n.scope }
+// Scope is the scope that a token needs, "" if the route does not take tokens.
+func (n Requirement) Scope() auth.Scope { return n.scope }
 
-// Verdict is what becomes of a request.
-type Verdict int
+// Decision is the result of an access check.
+type Decision int
 
 const (
-	// Hidden: as if it were not there. What one may not see is 404.
-	Hidden Verdict = iota
-	// Unknown: who calls must first say who they are.
-	Unknown
-	// Insufficient: the token is good, its scope is not. The routes of the API
-	// are described for all to read, so this gives nothing away (RFC 6750 §3.1).
-	Insufficient
-	// Owing: nothing opens before a second factor is set up.
-	Owing
-	// Granted: the handler may run.
-	Granted
+	// NotFound: answer as if the route did not exist. What a caller may not see
+	// is 404.
+	NotFound Decision = iota
+	// Unauthenticated: the caller must sign in or send a token first.
+	Unauthenticated
+	// MissingScope: the token is valid but lacks the scope. The API's routes
+	// are documented publicly, so this reveals nothing (RFC 6750 §3.1).
+	MissingScope
+	// Needs2FA: a second factor must be set up first.
+	Needs2FA
+	// Allowed: the handler may run.
+	Allowed
 )
 
-// Admits judges a caller. People are let in by their role, tokens by their
-// scope, and neither by what belongs to the other.
-func (n Need) Admits(c Caller) Verdict {
+// Check decides about a caller. Users are admitted by their role and tokens by
+// their scope; neither counts for the other.
+func (n Requirement) Check(c Caller) Decision {
 	switch n.kind {
-	case anybody:
-		return Granted
-	case person, admin, ower:
+	case public:
+		return Allowed
+	case signedIn, admin, enrolling2FA:
 		switch {
 		case c.Actor.Kind != roster.ActorUser:
-			return Unknown
-		case c.Owes && n.kind != ower:
-			return Owing
+			return Unauthenticated
+		case c.Must2FA && n.kind != enrolling2FA:
+			return Needs2FA
 		case n.kind == admin && c.Role != roster.RoleAdmin:
-			return Hidden
+			return NotFound
 		}
-		return Granted
+		return Allowed
 	case token:
 		switch {
 		case c.Actor.Kind != roster.ActorToken && c.Actor.Kind != roster.ActorConfig:
-			return Unknown
+			return Unauthenticated
 		case !auth.Allows(c.Scopes, n.scope):
-			return Insufficient
+			return MissingScope
 		}
-		return Granted
+		return Allowed
 	}
-	return Hidden
+	return NotFound
 }
 
-// Of is what a route asks for; HEAD asks for what GET does. ok is false, and
-// the need lets nobody in, for a route that has no line in the table.
-func Of(method, path string) (n Need, ok bool) {
+// Lookup returns what a route requires; HEAD requires what GET does. For a
+// route missing from the table ok is false and the requirement admits no
+// caller.
+func Lookup(method, path string) (n Requirement, ok bool) {
 	if method == http.MethodHead {
 		method = http.MethodGet
 	}
-	if n, ok = table[line{method, path}]; !ok && method == http.MethodGet && strings.HasPrefix(path, assets) {
-		return Anybody, true
+	if n, ok = table[route{method, path}]; !ok && method == http.MethodGet && strings.HasPrefix(path, assets) {
+		return Public, true
 	}
 	return n, ok
 }
 
-// assets is where stylesheets, scripts and images are, under names that follow
-// from what is in them.
+// assets is the path of stylesheets, scripts and images, whose names depend on
+// their content.
 const assets = "/assets/"
 
-// Each calls f for every line of the table.
-func Each(f func(method, path string, n Need)) {
+// Each calls f for every row of the table.
+func Each(f func(method, path string, n Requirement)) {
 	for l, n := range table {
 		f(l.method, l.path, n)
 	}

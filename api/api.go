@@ -1,6 +1,6 @@
 // Package api holds the description of the HTTP API, an OpenAPI 3.1 document
-// written by hand, and makes of it what is served: the document as YAML and as
-// JSON, and a page to read that needs nothing from elsewhere.
+// written by hand, and the page that shows it: Swagger UI, with everything it
+// needs in this program.
 package api
 
 import (
@@ -14,15 +14,10 @@ import (
 //go:embed openapi.yaml
 var document []byte
 
-//go:embed page.css
-var stylesheet []byte
-
 // Description is the API's description in every form in which it is served.
 type Description struct {
-	YAML       []byte // as written
-	JSON       []byte // the same, members in the same order
-	Page       []byte // HTML
-	Stylesheet []byte // CSS of the page, which expects it under /docs/style.css
+	YAML []byte // as written
+	JSON []byte // the same, members in the same order
 }
 
 // Load makes the forms of the description, once; they must not be changed. It
@@ -36,9 +31,5 @@ func load() (*Description, error) {
 	if err != nil {
 		return nil, fmt.Errorf("convert API description to JSON: %w", err)
 	}
-	page, err := renderPage(asJSON)
-	if err != nil {
-		return nil, fmt.Errorf("render API description: %w", err)
-	}
-	return &Description{YAML: document, JSON: asJSON, Page: page, Stylesheet: stylesheet}, nil
+	return &Description{YAML: document, JSON: asJSON}, nil
 }

@@ -12,15 +12,15 @@ import (
 	"rollcall/storage"
 )
 
-// databaseWait is how long a program waits at its start for a database that is
+// databaseWait is how long a program waits at startup for a database that is
 // itself starting.
 const databaseWait = 30 * time.Second
 
-// openStore connects and insists on a current schema. A database that does not
-// answer is waited for. One that refuses us is not, nor one without the schema:
-// somebody has to mend the configuration, or run `rollcall migrate`.
-func openStore(ctx context.Context, cfg config.Config, application string, conns int, log *slog.Logger) (*storage.Store, error) {
-	store, err := storage.Open(cfg.DatabaseURL.Reveal(), storage.Options{MaxConns: conns, Application: application})
+// OpenStore connects and requires a current schema. It waits for a database
+// that is not responding, but not for one that refuses the connection or has
+// another schema: those need a configuration change or `rollcall migrate`.
+func OpenStore(ctx context.Context, cfg config.Config, application string, conns int, log *slog.Logger) (*storage.Store, error) {
+	store, err := storage.Open(cfg.DatabaseURL.Reveal(), storage.Options{MaxConns: conns, Application: application, ListenURL: cfg.DatabaseListenURL.Reveal()})
 	if err != nil {
 		return nil, err
 	}
@@ -37,12 +37,15 @@ func awaitSchema(ctx context.Context, store *storage.Store, log *slog.Logger) er
 	for wait := 100 * time.Millisecond; ; wait = min(2*wait, 2*time.Second) {
 		err := store.Ping(ctx)
 		if err == nil {
+			err = store.CheckServer(ctx)
+		}
+		if err == nil {
 			err = migrations.Check(ctx, store.DB())
 		}
-		if err == nil || errors.Is(err, migrations.ErrNotCurrent) || errors.Is(err, storage.ErrRefused) {
+		if err == nil || errors.Is(err, migrations.ErrNotCurrent) || errors.Is(err, migrations.ErrPreRelease) || errors.Is(err, storage.ErrRefused) {
 			return err
 		}
-		log.Warn("the database does not answer yet", "error", err)
+		log.Warn("database not responding yet; retrying", "error", err)
 		select {
 		case <-ctx.Done():
 			return fmt.Errorf("the database did not answer: %w", err)

@@ -15,9 +15,9 @@ import (
 	"rollcall/storage"
 )
 
-// newRegistry makes a registry with what both programs tell: of themselves, of
-// their connections to the database, and of the state in it.
-func newRegistry(store *storage.Store, log *slog.Logger) *prometheus.Registry {
+// NewRegistry makes a registry with the metrics that both programs share: the
+// process, its database connections, and the state in the database.
+func NewRegistry(store *storage.Store, log *slog.Logger) *prometheus.Registry {
 	registry := prometheus.NewRegistry()
 	build := prometheus.NewGauge(prometheus.GaugeOpts{
 		Name: "rollcall_build_info", Help: "1, for the version that runs.", ConstLabels: prometheus.Labels{"version": Version},
@@ -26,13 +26,13 @@ func newRegistry(store *storage.Store, log *slog.Logger) *prometheus.Registry {
 	registry.MustRegister(build, collectors.NewGoCollector(),
 		collectors.NewProcessCollector(collectors.ProcessCollectorOpts{}),
 		collectors.NewDBStatsCollector(store.DB(), "rollcall"),
-		newVitals(store, log))
+		newDBMetrics(store, log))
 	return registry
 }
 
-// serveMetrics offers /metrics, /healthz and /readyz on an address of their
-// own, for those who look after the process. An empty address turns it off.
-func serveMetrics(ctx context.Context, address string, registry *prometheus.Registry, ready func(context.Context) error, log *slog.Logger) (stop func(), err error) {
+// ServeMetrics serves /metrics, /healthz and /readyz on a separate address for
+// monitoring. An empty address turns it off.
+func ServeMetrics(ctx context.Context, address string, registry *prometheus.Registry, ready func(context.Context) error, log *slog.Logger) (stop func(), err error) {
 	if address == "" {
 		return func() {}, nil
 	}
@@ -40,7 +40,7 @@ func serveMetrics(ctx context.Context, address string, registry *prometheus.Regi
 	if err != nil {
 		return nil, fmt.Errorf("listen for metrics (ROLLCALL_METRICS_LISTEN): %w", err)
 	}
-	server := newServer(monitoring(registry, ready, log), log)
+	server := NewServer(Monitoring(registry, ready, log), log)
 	go server.Serve(listener)
 	return func() {
 		ctx, cancel := context.WithTimeout(context.WithoutCancel(ctx), time.Second)
@@ -51,8 +51,8 @@ func serveMetrics(ctx context.Context, address string, registry *prometheus.Regi
 	}, nil
 }
 
-// monitoring answers those who look after the process.
-func monitoring(registry *prometheus.Registry, ready func(context.Context) error, log *slog.Logger) http.Handler {
+// Monitoring is the handler of [ServeMetrics].
+func Monitoring(registry *prometheus.Registry, ready func(context.Context) error, log *slog.Logger) http.Handler {
 	mux := http.NewServeMux()
 	mux.Handle("GET /metrics", promhttp.HandlerFor(registry, promhttp.HandlerOpts{}))
 	mux.HandleFunc("GET /healthz", func(w http.ResponseWriter, _ *http.Request) { fmt.Fprintln(w, "ok") })
@@ -66,5 +66,5 @@ func monitoring(registry *prometheus.Registry, ready func(context.Context) error
 		}
 		fmt.Fprintln(w, "ready")
 	})
-	return secured(mux, false)
+	return Secured(mux, false)
 }

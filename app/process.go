@@ -1,6 +1,6 @@
-// Package app wires the packages into the two programs, the API and the worker,
-// and gives them their life: start, serve, drain, stop. A private instance runs
-// the same two functions with a Config of its own.
+// Package app holds what the API server (app/api) and the worker (app/worker)
+// share: the process with its signals and its drain, the database connection,
+// listeners and metrics. It does not import an HTTP framework.
 package app
 
 import (
@@ -20,10 +20,10 @@ import (
 	"rollcall/config"
 )
 
-// Process is what the main function of a program does: it reads the
-// environment, runs until a signal and returns the exit code.
+// Process is the body of a program's main function: it reads the environment,
+// runs until a signal and returns the exit code.
 func Process(load func(environ []string) (config.Config, error), run func(context.Context, config.Config, *slog.Logger) error) int {
-	return process(load, run, drainMost)
+	return process(load, run, drainTimeout)
 }
 
 func process(load func(environ []string) (config.Config, error), run func(context.Context, config.Config, *slog.Logger) error, most time.Duration) int {
@@ -33,13 +33,13 @@ func process(load func(environ []string) (config.Config, error), run func(contex
 		return 1
 	}
 	log := cfg.Logger(os.Stderr, IsTerminal(os.Stderr))
-	QuietRedis(log)
-	cfg.WarnExposed(log)
+	SetRedisLogger(log)
+	cfg.WarnInsecureLinks(log)
 	ctx, stop := Signals(context.Background())
 	defer stop()
 	defer context.AfterFunc(ctx, func() {
 		time.Sleep(most)
-		log.Error("the drain took too long: stopped where it was, leases will run out")
+		log.Error("drain timed out; leases will expire")
 		os.Exit(1)
 	})()
 	if err := run(ctx, cfg, log); err != nil && !errors.Is(err, context.Canceled) {
@@ -49,27 +49,27 @@ func process(load func(environ []string) (config.Config, error), run func(contex
 	return 0
 }
 
-// QuietRedis has the Redis client say what it has to say to the log, where a
-// server that is away is told once by whoever needed it.
-func QuietRedis(log *slog.Logger) { redis.SetLogger(redisLog{log}) }
+// SetRedisLogger sends the messages of the Redis client to the debug log: the
+// code that needs Redis reports once that it is unavailable.
+func SetRedisLogger(log *slog.Logger) { redis.SetLogger(redisLog{log}) }
 
 type redisLog struct{ log *slog.Logger }
 
 func (l redisLog) Printf(ctx context.Context, format string, v ...any) {
-	l.log.DebugContext(ctx, "redis client", "said", fmt.Sprintf(format, v...))
+	l.log.DebugContext(ctx, "redis client", "message", fmt.Sprintf(format, v...))
 }
 
-// drainMost is when a process that was told to stop stops in any case. A
-// database that has fallen silent without closing its connections can hold a
-// drain up; what was under way there is safe under its fence.
-const drainMost = 28 * time.Second
+// drainTimeout is how long a process may take to stop before it exits anyway. A
+// database that stops responding without closing its connections can hold up a
+// drain; the work in progress there is protected by its fence.
+const drainTimeout = 28 * time.Second
 
-// sameSignal is how close together signals count as one: a terminal, a shell and
-// a supervisor may each pass the same Ctrl-C on.
+// sameSignal is how close together signals count as one: a terminal, a shell
+// and a supervisor may each forward the same Ctrl-C.
 const sameSignal = 250 * time.Millisecond
 
-// Signals returns a context that ends at the first SIGINT or SIGTERM: drain. At
-// the second the process exits at once.
+// Signals returns a context that ends at the first SIGINT or SIGTERM, which
+// starts the drain. The second signal exits at once.
 func Signals(parent context.Context) (ctx context.Context, stop func()) {
 	ctx, cancel := context.WithCancel(parent)
 	signals := make(chan os.Signal, 2)

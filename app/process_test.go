@@ -13,11 +13,22 @@ import (
 	"testing"
 	"time"
 
+	"go.uber.org/goleak"
+
 	"rollcall/app"
+	"rollcall/app/api"
+	"rollcall/app/worker"
 	"rollcall/config"
-	"rollcall/internal/pgtest"
 	"rollcall/storage"
+	"rollcall/test/pgtest"
 )
+
+func TestMain(m *testing.M) {
+	if os.Getenv(stuck) == "1" {
+		os.Exit(hang())
+	}
+	goleak.VerifyTestMain(pgtest.Around(m))
+}
 
 // stuck has the test binary be a program whose drain never ends.
 const stuck = "ROLLCALL_TEST_STUCK"
@@ -62,7 +73,7 @@ func TestDrainEndsInAnyCase(t *testing.T) {
 	if took := time.Since(told); !failed || exit.ExitCode() != 1 || took < drain {
 		t.Errorf("ended with %v after %s; want exit code 1 after %s", exit, took, drain)
 	}
-	if !strings.Contains(last, "the drain took too long") {
+	if !strings.Contains(last, "drain timed out") {
 		t.Errorf("its last words are %q", last)
 	}
 }
@@ -81,7 +92,7 @@ func TestRefusedAtOnce(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	for name, run := range map[string]func(context.Context, config.Config, *slog.Logger) error{"api": app.RunAPI, "worker": app.RunWorker} {
+	for name, run := range map[string]func(context.Context, config.Config, *slog.Logger) error{"api": api.Run, "worker": worker.Run} {
 		began := time.Now()
 		if err := run(t.Context(), cfg, slog.New(slog.DiscardHandler)); !errors.Is(err, storage.ErrRefused) {
 			t.Errorf("%s: %v", name, err)

@@ -8,19 +8,20 @@ import (
 	"time"
 )
 
-// Limits of every listener. What takes longer moves its own deadline: uploads
-// and answers are given so long a piece, see upload.Limits and httpapi.
+// Limits of every listener. Handlers that take longer extend their own
+// deadline: uploads and long responses have a limit per piece, see
+// upload.Limits and httpapi.
 const (
 	readHeader    = 10 * time.Second // request line and header
-	readRequest   = 30 * time.Second // all of a request
-	writeAnswer   = 2 * time.Minute  // from the end of the header to the end of the answer
+	readRequest   = 30 * time.Second // the whole request
+	writeAnswer   = 2 * time.Minute  // from the end of the header to the end of the response
 	idle          = 2 * time.Minute  // between two requests
 	maxHeaderSize = 64 << 10         // bytes
 )
 
-// newServer is an http.Server with every limit set: no client holds a
-// connection by being slow, whether its request is taken or refused.
-func newServer(handler http.Handler, log *slog.Logger) *http.Server {
+// NewServer returns an http.Server with every limit set, so that a slow client
+// cannot hold a connection, whether its request is accepted or rejected.
+func NewServer(handler http.Handler, log *slog.Logger) *http.Server {
 	return &http.Server{
 		Handler:           readDeadlines(handler),
 		ReadHeaderTimeout: readHeader,
@@ -32,19 +33,19 @@ func newServer(handler http.Handler, log *slog.Logger) *http.Server {
 	}
 }
 
-// readDeadlines ends the deadline for reading with the request. While a handler
-// works, net/http reads on to see the client leave, and would take a deadline
-// that passes then for its leaving.
+// readDeadlines clears the read deadline once the request is read. While a
+// handler works, net/http keeps reading to notice that the client leaves, and
+// would mistake an expired deadline for that.
 //
-// The handler gets a request of its own: net/http looks at the body of the one
-// it has made to decide what of it to read before it answers. Of a body it does
-// not know it would wait for 256 kB, or for the end of the client's patience,
-// before a refusal goes out.
+// The handler gets a copy of the request: net/http inspects the body of the
+// original to decide how much of it to read before it responds. For a body of
+// an unknown type it would wait for 256 kB, or until the client gives up,
+// before it sends an error response.
 func readDeadlines(handler http.Handler) http.Handler {
 	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
 		conn := http.NewResponseController(w)
 		if r.Body == nil || r.Body == http.NoBody {
-			_ = conn.SetReadDeadline(time.Time{}) // not supported: then there is none
+			_ = conn.SetReadDeadline(time.Time{}) // not supported: then there is no deadline
 		} else {
 			own := *r
 			own.Body = body{r.Body, conn}
@@ -54,7 +55,7 @@ func readDeadlines(handler http.Handler) http.Handler {
 	})
 }
 
-// body is the body of a request whose end ends the deadline for reading it.
+// body is a request body that clears the read deadline at its end.
 type body struct {
 	io.ReadCloser
 	conn *http.ResponseController
@@ -68,11 +69,10 @@ func (b body) Read(p []byte) (int, error) {
 	return n, err
 }
 
-// secured sets what every answer tells the browser, whoever gives it: a page, a
-// file, the API, the router that finds nothing, a handler that fails. Where a
-// page needs more, its handler says so by a header of its own. strict is for a
-// server that browsers reach over TLS only.
-func secured(handler http.Handler, strict bool) http.Handler {
+// Secured sets the security headers of every response: pages, files, the API,
+// unknown routes and failing handlers. A page that needs other values sets them
+// in its handler. strict is for a server that browsers reach only over TLS.
+func Secured(handler http.Handler, strict bool) http.Handler {
 	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
 		h := w.Header()
 		h.Set("X-Content-Type-Options", "nosniff")

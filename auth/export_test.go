@@ -1,7 +1,7 @@
 package auth
 
-// Occupy takes every place of the hasher until release is called, so that
-// tests meet a busy one without depending on how long a hash takes.
+// Occupy takes every place of the hasher until release is called, so that tests
+// find it busy without depending on how long a hash takes.
 func (h *Hasher) Occupy() (release func()) {
 	for range cap(h.running) {
 		h.running <- struct{}{}

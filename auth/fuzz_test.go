@@ -10,7 +10,7 @@ import (
 	"rollcall/auth"
 )
 
-// FuzzTokens: no text but the token itself opens anything, however it is bent.
+// FuzzTokens: only the token itself is accepted, in exactly its form.
 func FuzzTokens(f *testing.F) {
 	signer, err := auth.NewSigner(strings.Repeat("s", 32), strings.Repeat("t", 32))
 	if err != nil {
@@ -44,7 +44,8 @@ func FuzzTokens(f *testing.F) {
 	})
 }
 
-// FuzzSealed: a stored secret opens as it was sealed, in its place, or not.
+// FuzzSealed: a stored secret opens as it was sealed, in its place, or not at
+// all.
 func FuzzSealed(f *testing.F) {
 	sealer, err := auth.NewSealer(strings.Repeat("s", 32), strings.Repeat("t", 32))
 	if err != nil {

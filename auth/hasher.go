@@ -1,6 +1,7 @@
 package auth
 
 import (
+	"cmp"
 	"context"
 	"crypto/rand"
 	"crypto/subtle"
@@ -9,6 +10,7 @@ import (
 	"runtime"
 	"sync/atomic"
 
+	"github.com/alexedwards/argon2id"
 	"golang.org/x/crypto/argon2"
 )
 
@@ -18,9 +20,10 @@ var ErrBusy = errors.New("auth: too many passwords are being hashed")
 
 const (
 	// Cost of a new hash: argon2id with 19 MiB, two passes, one lane, the first
-	// recommendation of the OWASP Password Storage Cheat Sheet. RFC 9106 §4
-	// asks for 64 MiB and three passes in four lanes, which lets a handful of
-	// sign-ins at once starve a machine of two cores and little memory.
+	// recommendation of the OWASP Password Storage Cheat Sheet. With the 64
+	// MiB, three passes and four lanes of RFC 9106 §4, a handful of
+	// simultaneous sign-ins would starve a machine with two cores and little
+	// memory.
 	hashMemoryKiB = 19 * 1024
 	hashPasses    = 2
 	hashLanes     = 1
@@ -35,27 +38,28 @@ type HasherConfig struct {
 	// each. 0: one for each CPU, at most 8.
 	Concurrency int
 
-	// Queue is how many more may wait for their turn before ErrBusy.
-	// 0: 64. -1: none.
+	// Queue is how many more may wait before ErrBusy. 0: 64. -1: none. A
+	// quarter of these places is reserved for [Hasher.Reserved].
 	Queue int
 
-	// MemoryKiB is what a new hash takes. 0: 19 MiB; tests that are about
-	// something else take less.
+	// MemoryKiB is the memory of a new hash. 0: 19 MiB; tests of other things
+	// use less.
 	MemoryKiB uint32
 }
 
 // Hasher hashes and verifies passwords with argon2id (RFC 9106), a bounded
-// number at a time, so that a rush of sign-ins costs neither all memory nor
-// all CPUs. It is safe for concurrent use.
+// number at a time, so that a rush of sign-ins cannot exhaust memory or CPU. It
+// is safe for concurrent use.
 type Hasher struct {
-	running chan struct{} // holds a token for each hash under way
-	waiting atomic.Int64
-	queue   int64
-	memory  uint32 // KiB
-	nobody  phc    // what VerifyNobody compares with
+	running chan struct{} // holds a token for each hash being computed
+	waiting *atomic.Int64
+	queue   int64           // how many may wait before this hasher returns ErrBusy
+	most    int64           // how many may wait in total
+	params  argon2id.Params // of a new hash
+	nobody  phc             // what VerifyDummy compares with
 }
 
-// NewHasher makes a Hasher. The zero config is a good one.
+// NewHasher makes a Hasher. The zero config has good defaults.
 func NewHasher(cfg HasherConfig) *Hasher {
 	if cfg.Concurrency <= 0 {
 		cfg.Concurrency = min(runtime.GOMAXPROCS(0), 8)
@@ -66,44 +70,57 @@ func NewHasher(cfg HasherConfig) *Hasher {
 	case cfg.Queue < 0:
 		cfg.Queue = 0
 	}
-	if cfg.MemoryKiB == 0 {
-		cfg.MemoryKiB = hashMemoryKiB
-	}
-	nobody := newPHC(cfg.MemoryKiB)
-	nobody.key = make([]byte, keySize)
+	cfg.MemoryKiB = cmp.Or(cfg.MemoryKiB, hashMemoryKiB)
+	params := argon2id.Params{Memory: cfg.MemoryKiB, Iterations: hashPasses, Parallelism: hashLanes, SaltLength: saltSize, KeyLength: keySize}
+	nobody := phc{params, make([]byte, saltSize), make([]byte, keySize)}
+	rand.Read(nobody.salt) // never fails: the program ends first (crypto/rand)
 	rand.Read(nobody.key)
 	return &Hasher{
 		running: make(chan struct{}, cfg.Concurrency),
-		queue:   int64(cfg.Queue),
-		memory:  cfg.MemoryKiB,
+		waiting: new(atomic.Int64),
+		queue:   int64(cfg.Queue - cfg.Queue/4),
+		most:    int64(cfg.Queue),
+		params:  params,
 		nobody:  nobody,
 	}
 }
 
-// Hash returns the password's hash under a fresh salt as a PHC string:
+// Reserved returns the hasher for users who are known from an earlier sign-in
+// or session. It shares its limits with h but may also wait in the places that
+// h leaves free, so that a rush of unknown clients does not lock known users
+// out.
+func (h *Hasher) Reserved() *Hasher {
+	reserved := *h
+	reserved.queue = h.most
+	return &reserved
+}
+
+// Hash returns the password's hash with a new salt as a PHC string:
 //
 //	$argon2id$v=19$m=19456,t=2,p=1$<salt>$<key>
 //
-// The password is normalised first (see CheckPassword, which the caller asks
-// before). Errors: ErrBusy, the context's, and ErrPasswordText for text
-// CheckPassword refuses as too long or not text.
+// The password is normalized first (see CheckPassword, which the caller runs
+// before). Errors: ErrBusy, the context's, and ErrPasswordText for text that
+// CheckPassword rejects as too long or invalid.
 func (h *Hasher) Hash(ctx context.Context, password string) (string, error) {
 	text, code := normalize(password)
 	if code != "" {
 		return "", fmt.Errorf("hash password: %w", ErrPasswordText)
 	}
-	hash := newPHC(h.memory)
-	key, err := h.derive(ctx, hash, text)
+	if err := h.acquire(ctx); err != nil {
+		return "", fmt.Errorf("hash password: %w", err)
+	}
+	defer h.release()
+	hash, err := argon2id.CreateHash(string(text), &h.params)
 	if err != nil {
 		return "", fmt.Errorf("hash password: %w", err)
 	}
-	hash.key = key
-	return hash.String(), nil
+	return hash, nil
 }
 
-// Verify tells whether the password is the one that was hashed. Errors:
-// ErrBusy, the context's, and ErrMalformedHash when encoded is not a hash this
-// package may have made.
+// Verify reports whether the password matches the hash. Errors: ErrBusy, the
+// context's, and ErrMalformedHash when encoded is not a hash this package may
+// have made.
 func (h *Hasher) Verify(ctx context.Context, encoded, password string) (bool, error) {
 	hash, err := parsePHC(encoded)
 	if err != nil {
@@ -112,45 +129,34 @@ func (h *Hasher) Verify(ctx context.Context, encoded, password string) (bool, er
 	return h.verify(ctx, hash, password)
 }
 
-// VerifyNobody does the work of Verify for an account that does not exist or
-// has no password, so that the time of the answer does not tell. Errors:
-// ErrBusy and the context's.
-func (h *Hasher) VerifyNobody(ctx context.Context, password string) error {
+// VerifyDummy does the work of Verify for an account that does not exist or has
+// no password, so that the response time does not reveal it. Errors: ErrBusy
+// and the context's.
+func (h *Hasher) VerifyDummy(ctx context.Context, password string) error {
 	_, err := h.verify(ctx, h.nobody, password)
 	return err
 }
 
 func (h *Hasher) verify(ctx context.Context, hash phc, password string) (bool, error) {
-	// Text that cannot be a password costs the work of one all the same.
+	// Even text that cannot be a password must cost the same work.
 	text, code := normalize(password)
-	key, err := h.derive(ctx, hash, text)
-	if err != nil {
+	if err := h.acquire(ctx); err != nil {
 		return false, fmt.Errorf("verify password: %w", err)
 	}
+	defer h.release()
+	key := argon2.IDKey(text, hash.salt, hash.Iterations, hash.Memory, hash.Parallelism, hash.KeyLength)
 	return subtle.ConstantTimeCompare(key, hash.key) == 1 && code == "", nil
 }
 
-// NeedsRehash tells whether a hash was made at another cost than today's, so
-// that it should be replaced while the password is at hand: right after a
-// successful sign-in. It is true for text that is no hash.
+// NeedsRehash reports whether a hash uses other cost parameters than today's,
+// so that it should be replaced while the password is available: right after a
+// successful sign-in. It is true for text that is not a hash.
 func (h *Hasher) NeedsRehash(encoded string) bool {
 	hash, err := parsePHC(encoded)
-	return err != nil || hash.cost() != newPHC(h.memory).cost() || len(hash.salt) != saltSize || len(hash.key) != keySize
+	return err != nil || hash.Params != h.params
 }
 
-// derive waits for its turn and computes the key.
-func (h *Hasher) derive(ctx context.Context, hash phc, text []byte) ([]byte, error) {
-	if err := h.acquire(ctx); err != nil {
-		return nil, err
-	}
-	defer func() { <-h.running }()
-	size := uint32(keySize)
-	if hash.key != nil { // verifying: as long as the stored one
-		size = uint32(len(hash.key))
-	}
-	return argon2.IDKey(text, hash.salt, hash.passes, hash.memoryKiB, hash.lanes, size), nil
-}
-
+// acquire waits for a slot to compute in; release frees it.
 func (h *Hasher) acquire(ctx context.Context) error {
 	if err := ctx.Err(); err != nil {
 		return err
@@ -172,3 +178,5 @@ func (h *Hasher) acquire(ctx context.Context) error {
 		return ctx.Err()
 	}
 }
+
+func (h *Hasher) release() { <-h.running }

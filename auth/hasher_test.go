@@ -115,8 +115,9 @@ func TestHashRefusesWhatIsNoPassword(t *testing.T) {
 	}
 }
 
-// Every way in does the work: none answers without a turn, not for an account
-// that does not exist, nor for text that cannot be a password.
+// Every entry point does the work: none returns without waiting for a slot, not
+// even for an account that does not exist or for text that cannot be a
+// password.
 func TestHasherRefusesWhenBusy(t *testing.T) {
 	t.Parallel()
 	hasher := auth.NewHasher(auth.HasherConfig{Concurrency: 2, Queue: -1})
@@ -128,7 +129,7 @@ func TestHasherRefusesWhenBusy(t *testing.T) {
 		"Hash":              func() error { _, err := hasher.Hash(t.Context(), goodPassword); return err },
 		"Verify":            func() error { _, err := hasher.Verify(t.Context(), hash, goodPassword); return err },
 		"Verify of nothing": func() error { _, err := hasher.Verify(t.Context(), hash, "\xff"); return err },
-		"VerifyNobody":      func() error { return hasher.VerifyNobody(t.Context(), goodPassword) },
+		"VerifyNobody":      func() error { return hasher.VerifyDummy(t.Context(), goodPassword) },
 	}
 	release := hasher.Occupy()
 	for name, call := range ways {
@@ -150,12 +151,12 @@ func TestHasherQueue(t *testing.T) {
 		hasher := auth.NewHasher(auth.HasherConfig{Concurrency: 1, Queue: 2})
 		release := hasher.Occupy()
 		patient, hurried := make(chan error, 1), make(chan error, 1)
-		go func() { patient <- hasher.VerifyNobody(t.Context(), goodPassword) }()
+		go func() { patient <- hasher.VerifyDummy(t.Context(), goodPassword) }()
 		ctx, cancel := context.WithCancel(t.Context())
-		go func() { hurried <- hasher.VerifyNobody(ctx, goodPassword) }()
+		go func() { hurried <- hasher.VerifyDummy(ctx, goodPassword) }()
 		synctest.Wait()
 
-		if err := hasher.VerifyNobody(t.Context(), goodPassword); !errors.Is(err, auth.ErrBusy) {
+		if err := hasher.VerifyDummy(t.Context(), goodPassword); !errors.Is(err, auth.ErrBusy) {
 			t.Errorf("beyond the queue: %v, want ErrBusy", err)
 		}
 		cancel()
@@ -166,7 +167,7 @@ func TestHasherQueue(t *testing.T) {
 		if err := <-patient; err != nil {
 			t.Errorf("who waits gets a turn: %v", err)
 		}
-		if err := hasher.VerifyNobody(ctx, goodPassword); !errors.Is(err, context.Canceled) {
+		if err := hasher.VerifyDummy(ctx, goodPassword); !errors.Is(err, context.Canceled) {
 			t.Errorf("cancelled before: %v, want context.Canceled", err)
 		}
 	})
@@ -180,4 +181,33 @@ func BenchmarkHash(b *testing.B) {
 			b.Fatal(err)
 		}
 	}
+}
+
+// TestHasherReservesPlaces: when unknown clients fill their share of the queue,
+// known users can still wait in the reserved places.
+func TestHasherReservesPlaces(t *testing.T) {
+	t.Parallel()
+	synctest.Test(t, func(t *testing.T) {
+		hasher := auth.NewHasher(auth.HasherConfig{Concurrency: 1, Queue: 4, MemoryKiB: 64})
+		release := hasher.Occupy()
+		done := make(chan error, 4)
+		for range 3 {
+			go func() { done <- hasher.VerifyDummy(t.Context(), goodPassword) }()
+		}
+		synctest.Wait()
+		if err := hasher.VerifyDummy(t.Context(), goodPassword); !errors.Is(err, auth.ErrBusy) {
+			t.Errorf("a stranger beyond the share: %v, want ErrBusy", err)
+		}
+		go func() { done <- hasher.Reserved().VerifyDummy(t.Context(), goodPassword) }()
+		synctest.Wait()
+		if err := hasher.Reserved().VerifyDummy(t.Context(), goodPassword); !errors.Is(err, auth.ErrBusy) {
+			t.Errorf("beyond the whole queue: %v, want ErrBusy", err)
+		}
+		release()
+		for range 4 {
+			if err := <-done; err != nil {
+				t.Errorf("in the queue: %v", err)
+			}
+		}
+	})
 }

@@ -99,8 +99,8 @@ func TestResetTokenRoundTrip(t *testing.T) {
 	})
 }
 
-// Any other spelling of a token is refused: one bit, one character, padding,
-// line breaks and all.
+// Any other spelling of a token is rejected: one bit, one character, padding,
+// line breaks and so on.
 func TestDamagedLinksAreRefused(t *testing.T) {
 	t.Parallel()
 	signer := newSigner(t, secretOne, secretTwo)

@@ -7,21 +7,22 @@ import (
 	"strings"
 )
 
-// RecoveryCodes is how many recovery codes a person gets at once.
+// RecoveryCodes is how many recovery codes a user gets at once.
 const RecoveryCodes = 10
 
 const (
-	recoverySize  = 15 // bytes: 24 characters without a rest
+	recoverySize  = 15 // bytes: exactly 24 characters
 	recoveryGroup = 4  // characters
 )
 
-// recoveryEncoding has neither 0 nor 1, so that they can be read as o and l.
+// recoveryEncoding has neither 0 nor 1, so a typed 0 or 1 can be read as o or
+// l.
 var recoveryEncoding = base32.NewEncoding("abcdefghijklmnopqrstuvwxyz234567").WithPadding(base32.NoPadding)
 
-// NewRecoveryCodes makes the codes that stand in for a lost authenticator app,
-// each once. The codes are shown to their owner; the hashes are what is stored.
-// A code has 120 random bits, so that a fast hash is enough (NIST SP 800-63B-4
-// §3.1.2.2 asks for a salted, slow one below 112).
+// NewRecoveryCodes makes codes that each replace a lost authenticator app once.
+// The codes are shown to their owner; only their hashes are stored. A code has
+// 120 random bits, so a fast hash is enough (NIST SP 800-63B-4 §3.1.2.2 asks
+// for a salted, slow one below 112).
 func NewRecoveryCodes() (codes []string, hashes [][32]byte) {
 	for range RecoveryCodes {
 		var random [recoverySize]byte
@@ -36,9 +37,9 @@ func NewRecoveryCodes() (codes []string, hashes [][32]byte) {
 	return codes, hashes
 }
 
-// ParseRecoveryCode checks the format of a recovery code, however it was typed,
-// and returns the hash to look it up by. ok is false for text that NewRecoveryCodes
-// cannot have made.
+// ParseRecoveryCode checks the format of a recovery code, in any way of typing
+// it, and returns the hash to look it up by. ok is false for text that
+// NewRecoveryCodes cannot have made.
 func ParseRecoveryCode(typed string) (hash [32]byte, ok bool) {
 	if len(typed) > 200 {
 		return hash, false

@@ -29,10 +29,9 @@ const (
 	sealIDSize  = 6
 )
 
-// Sealer encrypts secrets at rest with XChaCha20-Poly1305, whose 192-bit
-// nonces may be drawn at random (draft-irtf-cfrg-xchacha §3.1). It seals with
-// the current secret and opens what any previous one sealed. It is safe for
-// concurrent use.
+// Sealer encrypts secrets at rest with XChaCha20-Poly1305, whose 192-bit nonces
+// can be random (draft-irtf-cfrg-xchacha §3.1). It seals with the current
+// secret and opens what any previous one sealed. It is safe for concurrent use.
 type Sealer struct {
 	keys []sealKey // current first, never empty
 }
@@ -42,8 +41,8 @@ type sealKey struct {
 	aead cipher.AEAD
 }
 
-// NewSealer makes a Sealer of the current secret and any earlier ones still to
-// be opened. Secrets shorter than MinSecretLength are refused with
+// NewSealer makes a Sealer from the current secret and the earlier ones that
+// can still open values. Secrets shorter than MinSecretLength return
 // ErrWeakSecret.
 func NewSealer(current string, previous ...string) (*Sealer, error) {
 	roots, err := rootKeys(current, previous)
@@ -62,11 +61,11 @@ func NewSealer(current string, previous ...string) (*Sealer, error) {
 	return &Sealer{keys: keys}, nil
 }
 
-// Seal encrypts plain. context names the place the value is kept in, such as
-// "settings/smtp_password": it is not stored, and Open needs the same one, so
-// that a sealed value cannot be moved elsewhere. The result is the printable
-// "v1.<key id>.<base64url of nonce and ciphertext>"; it reveals the length of
-// plain. Sealing the same text twice gives two results.
+// Seal encrypts plain. context names the place where the value is stored, such
+// as "settings/smtp_password". It is not stored, and Open needs the same one,
+// so that a sealed value cannot be moved to another place. The result is the
+// printable "v1.<key id>.<base64url of nonce and ciphertext>"; it reveals the
+// length of plain. Sealing the same text twice gives two results.
 func (s *Sealer) Seal(plain, context string) string {
 	key := s.keys[0]
 	nonce := make([]byte, key.aead.NonceSize(), key.aead.NonceSize()+len(plain)+key.aead.Overhead())
@@ -104,9 +103,9 @@ func (k sealKey) open(sealed, text, context string) (string, error) {
 	return string(plain), nil
 }
 
-// NeedsReseal tells whether a value was sealed under a previous secret and
-// should be opened and sealed again before that secret is dropped. It is false
-// for text that is not sealed.
+// NeedsReseal reports whether a value was sealed with a previous secret and
+// should be sealed again before that secret is dropped. It is false for text
+// that is not sealed.
 func (s *Sealer) NeedsReseal(sealed string) bool {
 	id, _, ok := splitSealed(sealed)
 	return ok && id != s.keys[0].id

@@ -7,9 +7,9 @@ import (
 	"fmt"
 )
 
-// MinSecretLength is the fewest bytes a server secret may have: the size of
-// the SHA-256 output every key is derived with (RFC 2104 §3 advises against
-// shorter keys).
+// MinSecretLength is the minimum size of a server secret in bytes: that of the
+// SHA-256 output every key is derived with (RFC 2104 §3 advises against shorter
+// keys).
 const MinSecretLength = 32
 
 // ErrWeakSecret is returned for a server secret shorter than MinSecretLength.
@@ -32,7 +32,7 @@ func (k rootKey) derive(label string) []byte {
 	return key
 }
 
-// rootKeys turns the current secret and the earlier ones, newest first, into
+// rootKeys converts the current secret and the earlier ones, newest first, to
 // root keys in the same order.
 func rootKeys(current string, previous []string) ([]rootKey, error) {
 	keys := make([]rootKey, 0, 1+len(previous))

@@ -8,7 +8,7 @@ import (
 const sessionSize = 32
 
 // NewSession makes a session token of 256 random bits, as 43 characters of
-// base64url. The secret goes into the cookie; the hash is what is stored.
+// base64url. The secret goes into the cookie; only its hash is stored.
 func NewSession() (secret string, hash [32]byte) {
 	var random [sessionSize]byte
 	rand.Read(random[:]) // never fails: the program ends first (crypto/rand)

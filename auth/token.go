@@ -11,13 +11,13 @@ import (
 	"strings"
 )
 
-// An API token reads
+// An API token has the form
 //
 //	rc_ <43 characters: the secret> <6 characters: CRC-32 of all before>
 //
-// in base62, so that a double click selects all of it, a secret scanner knows
-// it by the prefix and the checksum without asking the server, and a mistyped
-// or cut-off token is told apart from a revoked one without a query.
+// in base62, so that a double click selects all of it, a secret scanner can
+// recognize it by the prefix and the checksum without asking the server, and a
+// mistyped or truncated token can be told from a revoked one without a query.
 const (
 	tokenPrefix       = "rc_"
 	tokenSecretLength = 43 // 62^43 > 2^256
@@ -31,25 +31,25 @@ const (
 var ErrMalformedToken = errors.New("auth: not an API token")
 
 // NewToken makes an API token of 256 random bits. The secret is shown once to
-// its owner; the hash is what is stored.
+// its owner; only its hash is stored.
 func NewToken() (secret string, hash [32]byte) {
 	body := tokenPrefix + randomBase62(tokenSecretLength)
 	secret = body + tokenCheck(body)
 	return secret, HashToken(secret)
 }
 
-// HashToken returns the SHA-256 of a token, the form it is stored and looked
-// up in. A fast hash is enough: what it protects has 256 random bits. It takes
-// any text, so that a token set by the operator can be compared the same way;
-// see SameHash.
+// HashToken returns the SHA-256 of a token, the form it is stored and looked up
+// in. A fast hash is enough, because a token has 256 random bits. It takes any
+// text, so that a token set by the operator can be compared the same way; see
+// SameHash.
 func HashToken(secret string) [32]byte { return sha256.Sum256([]byte(secret)) }
 
 // SameHash compares two hashes in constant time.
 func SameHash(a, b [32]byte) bool { return subtle.ConstantTimeCompare(a[:], b[:]) == 1 }
 
-// ParseToken checks the format and the checksum of an API token, which needs
-// no query, and returns its hash, or ErrMalformedToken. It does not tell
-// whether the token was ever issued.
+// ParseToken checks the format and the checksum of an API token, which needs no
+// query, and returns its hash, or ErrMalformedToken. It does not check whether
+// the token was ever issued.
 func ParseToken(secret string) (hash [32]byte, err error) {
 	if len(secret) != tokenLength || !strings.HasPrefix(secret, tokenPrefix) {
 		return hash, ErrMalformedToken
@@ -78,8 +78,8 @@ func tokenCheck(body string) string {
 	return string(check[:])
 }
 
-// randomBase62 draws n digits, each as likely as any other: bytes that would
-// favour the first digits are thrown away.
+// randomBase62 draws n digits, all equally likely: bytes that would favor the
+// first digits are dropped.
 func randomBase62(n int) string {
 	const fair = 256 - 256%len(base62)
 	digits := make([]byte, 0, n)
@@ -100,7 +100,7 @@ func randomBase62(n int) string {
 // Scope is one permission of an API token.
 type Scope string
 
-// The scopes. None includes another but as Allows says.
+// The scopes. Allows says which one includes another.
 const (
 	ScopeImports     Scope = "imports"      // start imports and read one's own
 	ScopeImportsRead Scope = "imports:read" // read imports
@@ -114,8 +114,8 @@ func Scopes() []Scope { return []Scope{ScopeImportsRead, ScopeImports, ScopeAdmi
 var ErrUnknownScope = errors.New("auth: unknown scope")
 
 // ParseScopes reads scopes separated by commas or white space and returns them
-// sorted, each once. A name that is no scope is ErrUnknownScope; no scope at
-// all gives an empty list, which allows nothing.
+// sorted, each once. An unknown name returns ErrUnknownScope; an empty text
+// returns an empty list, which allows nothing.
 func ParseScopes(text string) ([]Scope, error) {
 	var scopes []Scope
 	for _, name := range strings.FieldsFunc(text, func(r rune) bool { return strings.ContainsRune(", \t\r\n", r) }) {
@@ -129,9 +129,9 @@ func ParseScopes(text string) ([]Scope, error) {
 	return slices.Compact(scopes), nil
 }
 
-// Allows tells whether the granted scopes include the needed one: admin
-// includes all, imports includes reading (the caller's own imports; whose
-// import it is, is the caller's question). No grant allows nothing.
+// Allows reports whether the granted scopes include the needed one: admin
+// includes all, imports includes reading (only the caller's own imports, which
+// the caller of Allows has to check). An empty grant allows nothing.
 func Allows(granted []Scope, need Scope) bool {
 	return slices.ContainsFunc(granted, func(have Scope) bool {
 		return have == ScopeAdmin || have == need || have == ScopeImports && need == ScopeImportsRead

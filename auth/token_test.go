@@ -40,8 +40,8 @@ func TestParseTokenKnownAnswer(t *testing.T) {
 	}
 }
 
-// A token with any character replaced, dropped or added is refused without a
-// look at the database.
+// A token with any character replaced, dropped or added is rejected without a
+// database query.
 func TestParseTokenRefusesDamage(t *testing.T) {
 	t.Parallel()
 	rapid.Check(t, func(t *rapid.T) {

@@ -1,84 +1,74 @@
 package auth
 
 import (
-	"crypto/hmac"
 	"crypto/rand"
 	"crypto/sha1"
-	"crypto/subtle"
 	"encoding/base32"
-	"encoding/binary"
-	"fmt"
 	"net/url"
 	"strings"
 	"time"
 
 	"github.com/google/uuid"
+	"github.com/pquerna/otp"
+	"github.com/pquerna/otp/totp"
 )
 
-// What authenticator apps take for granted: HMAC-SHA-1, steps of 30 seconds,
-// six digits (RFC 6238; the apps ignore what a link says about it). That SHA-1
-// is broken for collisions is nothing to HMAC (RFC 6194 §3.3).
+// The parameters that authenticator apps assume: HMAC-SHA-1, steps of 30
+// seconds, six digits (RFC 6238; the apps ignore other values in a link).
+// Collisions of SHA-1 do not affect HMAC (RFC 6194 §3.3).
 const (
 	totpStep       = 30 * time.Second
-	totpDigits     = 6
 	totpSecretSize = sha1.Size // RFC 4226 §4 R6 asks for 128 bits, better 160
-	totpDrift      = 1         // steps either way that two clocks may differ by
+	totpDrift      = 1         // steps that two clocks may differ by, either way
 )
+
+var totpOptions = totp.ValidateOpts{Period: uint(totpStep / time.Second), Digits: otp.DigitsSix, Algorithm: otp.AlgorithmSHA1}
 
 var totpEncoding = base32.StdEncoding.WithPadding(base32.NoPadding)
 
-// NewTOTPSecret makes the secret that an authenticator app shares with us: 160
-// random bits, in base32.
+// NewTOTPSecret makes the secret that an authenticator app shares with the
+// server: 160 random bits, in base32.
 func NewTOTPSecret() string {
 	var random [totpSecretSize]byte
 	rand.Read(random[:]) // never fails: the program ends first (crypto/rand)
 	return totpEncoding.EncodeToString(random[:])
 }
 
-// TOTPContext names the place a user's secret is kept in, for [Sealer].
+// TOTPContext names the place where a user's secret is stored, for [Sealer].
 func TOTPContext(userID uuid.UUID) string { return "second_factors/secret/" + userID.String() }
 
-// TOTP is the code of a secret at a time.
+// TOTP returns the code of a secret at a time, "" for an invalid secret.
 func TOTP(secret string, at time.Time) string {
-	key, err := totpEncoding.DecodeString(secret)
+	code, err := totp.GenerateCodeCustom(secret, at, totpOptions)
 	if err != nil {
 		return ""
 	}
-	return hotp(key, stepOf(at))
+	return code
 }
 
-// MatchTOTP returns the time step whose code this is, if it is that of now or of
-// the step before or behind. Spaces do not count. A code is good once: the caller
-// takes the step, and no step before it, from then on.
+// MatchTOTP returns the time step of a code, if it is the current step or the
+// one before or after. Spaces are ignored. A code is valid once: the caller
+// records the step and accepts only later ones.
 func MatchTOTP(secret, code string, now time.Time) (step int64, ok bool) {
-	key, err := totpEncoding.DecodeString(secret)
 	code = strings.Join(strings.Fields(code), "")
-	if err != nil || len(key) == 0 || len(code) != totpDigits {
+	if secret == "" {
 		return 0, false
 	}
-	for s := stepOf(now) - totpDrift; s <= stepOf(now)+totpDrift; s++ {
-		if subtle.ConstantTimeCompare([]byte(hotp(key, s)), []byte(code)) == 1 {
-			step, ok = s, true
+	for drift := -totpDrift; drift <= totpDrift; drift++ {
+		at := now.Add(time.Duration(drift) * totpStep)
+		if fits, err := totp.ValidateCustom(code, secret, at, totpOptions); err == nil && fits {
+			step, ok = at.Unix()/int64(totpStep/time.Second), true
 		}
 	}
 	return step, ok
 }
 
-func stepOf(t time.Time) int64 { return t.Unix() / int64(totpStep/time.Second) }
-
-// hotp is the code of a counter (RFC 4226 §5.3).
-func hotp(key []byte, counter int64) string {
-	h := hmac.New(sha1.New, key)
-	h.Write(binary.BigEndian.AppendUint64(nil, uint64(counter)))
-	sum := h.Sum(nil)
-	at := sum[len(sum)-1] & 0xf
-	return fmt.Sprintf("%0*d", totpDigits, binary.BigEndian.Uint32(sum[at:])&0x7fffffff%1_000_000)
-}
-
-// TOTPLink is what an authenticator app reads, most often from a QR code: whose
-// account it is, and where (the Key URI Format of Google Authenticator).
+// TOTPLink is the link that an authenticator app reads, usually from a QR code,
+// with the account and the service (the Key URI Format of Google
+// Authenticator). Package totp does not escape an "&" in the brand, which would
+// truncate the link.
 func TOTPLink(secret, brand, email string) string {
-	brand = strings.ReplaceAll(brand, ":", " ") // which would end it
+	brand = strings.ReplaceAll(brand, ":", " ") // a colon would end it
 	issuer := strings.ReplaceAll(url.QueryEscape(brand), "+", "%20")
 	return "otpauth://totp/" + url.PathEscape(brand) + ":" + url.PathEscape(email) +
 		"?secret=" + secret + "&issuer=" + issuer + "&algorithm=SHA1&digits=6&period=30"

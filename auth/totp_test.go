@@ -13,9 +13,9 @@ import (
 // rfcSecret is the secret of the examples of RFC 4226 and RFC 6238, in base32.
 var rfcSecret = base32.StdEncoding.EncodeToString([]byte("12345678901234567890"))
 
-// TestTOTPVectors holds the codes to RFC 6238, appendix B, for SHA-1, whose
-// eight digits end in our six, and to RFC 4226, appendix D, whose counter is the
-// step.
+// TestTOTPVectors checks the codes against RFC 6238, appendix B, for SHA-1,
+// whose eight digits end in our six, and against RFC 4226, appendix D, whose
+// counter is the step.
 func TestTOTPVectors(t *testing.T) {
 	t.Parallel()
 	for at, want := range map[int64]string{

@@ -14,9 +14,9 @@ import (
 
 	"rollcall/auth"
 	"rollcall/cli"
-	"rollcall/internal/pgtest"
 	"rollcall/roster"
 	"rollcall/storage"
+	"rollcall/test/pgtest"
 )
 
 func TestMigrate(t *testing.T) {
@@ -27,7 +27,7 @@ func TestMigrate(t *testing.T) {
 	if r.code != 1 {
 		t.Errorf("exit code of an empty database's status: %d", r.code)
 	}
-	contains(t, r.stdout, "MIGRATION", "0001_create_users.sql", "pending")
+	contains(t, r.stdout, "MIGRATION", "00001_users.sql", "pending")
 	contains(t, r.stderr, "pending: run 'rollcall migrate'.")
 
 	r = s.run("token", "list")
@@ -36,8 +36,8 @@ func TestMigrate(t *testing.T) {
 	}
 	contains(t, r.stderr, "run `rollcall migrate`")
 
-	contains(t, s.mustRun("migrate").stdout, "Applied 0001_create_users.sql\n", "The schema is current.\n")
-	if again := s.mustRun("migrate").stdout; again != "The schema is current.\n" {
+	contains(t, s.mustRun("migrate").stdout, "Applied 00001_users.sql\n", "The schema is up to date.\n")
+	if again := s.mustRun("migrate").stdout; again != "The schema is up to date.\n" {
 		t.Errorf("a second migrate says %q", again)
 	}
 	if status := s.mustRun("migrate", "status").stdout; strings.Contains(status, "pending") {
@@ -70,7 +70,7 @@ func TestMigrateGrants(t *testing.T) {
 	defer db.ExecContext(context.WithoutCancel(t.Context()), `DROP OWNED BY `+name+`; DROP ROLE `+name)
 	s.environ[len(s.environ)-1] = "ROLLCALL_APP_ROLE=" + role
 	for range 2 {
-		contains(t, s.mustRun("migrate").stdout, "has what api and worker need.\nThe schema is current.\n")
+		contains(t, s.mustRun("migrate").stdout, "the privileges that api and worker need.\nThe schema is up to date.\n")
 	}
 	var reads, changes bool
 	if err := db.QueryRowContext(t.Context(), `SELECT has_table_privilege($1, 'audit_log', 'INSERT, SELECT'), has_table_privilege($1, 'audit_log', 'UPDATE, DELETE, TRUNCATE')`, role).Scan(&reads, &changes); err != nil {
@@ -88,18 +88,37 @@ func TestNoDatabase(t *testing.T) {
 		if r.code != 1 {
 			t.Errorf("%v: exit code %d", args, r.code)
 		}
-		contains(t, r.stderr, "Error: The database does not answer", "Is DATABASE_URL right")
+		contains(t, r.stderr, "Error: the database is not responding\n", "Check DATABASE_URL, and that PostgreSQL is running.")
 		if strings.Contains(r.stderr, "the-password") {
 			t.Error("the password is shown")
 		}
 	}
-	contains(t, shell{T: t}.run("migrate").stderr, "Error: The environment has a fault:\n  DATABASE_URL is not set")
+	contains(t, shell{T: t}.run("migrate").stderr, "Error: the environment has a fault:\n  DATABASE_URL is not set")
+}
+
+// TestTokenExample: the example goes to where the installation is, and is one that
+// the scope allows.
+func TestTokenExample(t *testing.T) {
+	t.Parallel()
+	const public = "ROLLCALL_PUBLIC_URL=https://people.example.com"
+	database := pgtest.New(t)
+	for _, c := range []struct {
+		scope, want string
+		environ     []string
+	}{
+		{"imports", "curl -X POST https://people.example.com/api/admin/users/import -H", []string{public}},
+		{"admin", "curl -X POST https://api.example.com/api/admin/users/import -H", []string{public, "ROLLCALL_URL=https://api.example.com"}},
+		{"imports:read", "curl https://people.example.com/api/admin/users/imports -H", []string{public}},
+		{"imports", "curl -X POST http://localhost:8080/api/admin/users/import -H", nil},
+	} {
+		contains(t, open(t, database, c.environ...).mustRun("token", "create", "--name", "ci", "--scope", c.scope).stderr, c.want)
+	}
 }
 
 func TestToken(t *testing.T) {
 	t.Parallel()
 	s := open(t, pgtest.New(t), "ROLLCALL_URL=https://rollcall.example.com")
-	contains(t, s.mustRun("token", "list").stderr, "There are no API tokens.")
+	contains(t, s.mustRun("token", "list").stderr, "No API tokens.")
 
 	r := s.mustRun("token", "create", "--name", "ci", "--scope", "imports,imports:read", "--expires", "90d")
 	token := strings.TrimSuffix(r.stdout, "\n")
@@ -128,13 +147,13 @@ func TestToken(t *testing.T) {
 	}
 	column := strings.Index(list[0], "STATE")
 	for _, line := range list[1:3] {
-		if !strings.HasPrefix(line[column:], "good ") {
-			t.Errorf("not aligned, or not good:\n%s\n%s", list[0], line)
+		if !strings.HasPrefix(line[column:], "active ") {
+			t.Errorf("not aligned, or not active:\n%s\n%s", list[0], line)
 		}
 	}
 	contains(t, list[1], "for ever", "admin", "never")
 
-	if r := s.mustRun("token", "revoke", stored.ID.String()); !strings.Contains(r.stdout, "is revoked") {
+	if r := s.mustRun("token", "revoke", stored.ID.String()); !strings.Contains(r.stdout, " revoked.") {
 		t.Errorf("%+v", r)
 	}
 	if _, err := store.TokenByHash(t.Context(), hash); err == nil {
@@ -147,17 +166,17 @@ func TestTokenRefusals(t *testing.T) {
 	t.Parallel()
 	s := open(t, pgtest.New(t))
 	for _, c := range []struct{ args, want string }{
-		{"create", "--name is missing"},
+		{"create", "missing flag --name"},
 		{"create --name=", "--name must have"},
 		{"create --name=\x1b[2J", "--name must have"},
 		{"create --name=x --scope=root", "--scope must be"},
 		{"create --name=x --expires=soon", "--expires must be"},
-		{"create --name=x more", `"more" is one argument too many`},
-		{"revoke", "ID is missing"},
-		{"revoke rc_some_secret", "not the ID of a token"},
-		{"revoke 0198c0de-0000-7000-8000-000000000000", "there is no API token 0198c0de"},
+		{"create --name=x more", `unexpected argument "more"`},
+		{"revoke", "missing argument ID"},
+		{"revoke rc_some_secret", "not a token ID"},
+		{"revoke 0198c0de-0000-7000-8000-000000000000", "no API token has the ID 0198c0de"},
 		{"create --nmae=x", "unknown flag"},
-		{"lits", "perhaps list"},
+		{"lits", `Error: unknown command "lits"; did you mean list?`},
 	} {
 		r := s.run(append([]string{"token"}, strings.Fields(c.args)...)...)
 		if r.code != 1 || r.stdout != "" || !strings.Contains(strings.ToLower(r.stderr), strings.ToLower(c.want)) {
@@ -222,7 +241,7 @@ func TestCreateAdmin(t *testing.T) {
 	}
 
 	for _, c := range []struct{ email, name, want string }{
-		{"ada@example.COM", "Ada", "there is a user with this address already"},
+		{"ada@example.COM", "Ada", "a user with this email address already exists"},
 		{"ada", "Ada", "--email: The address has no @."},
 		{"bob@example.com", " ", "--name: The name is empty."},
 	} {
@@ -243,23 +262,23 @@ func storeOf(t *testing.T, s shell) *storage.Store {
 	return store
 }
 
-// TestExportAndErase tells what is kept about an administrator, and removes them.
+// TestExportAndErase exports the data of an administrator and erases them.
 func TestExportAndErase(t *testing.T) {
 	t.Parallel()
 	s := open(t, pgtest.New(t))
 	s.environ = append(s.environ, "ROLLCALL_SECRET="+strings.Repeat("s", 32))
 	s.mustRun("user", "create-admin", "--email", "Ada@Example.com", "--name", "Ada Admin")
 	contains(t, s.mustRun("user", "export", "--email", "ada@example.com").stdout, `"email": "Ada@Example.com"`, `"name": "Ada Admin"`, `"action": "user.create"`)
-	contains(t, s.mustRun("user", "erase", "--email", "ada@example.com").stdout, "Erased. What remains is the keyed hash ")
+	contains(t, s.mustRun("user", "erase", "--email", "ada@example.com").stdout, "Erased. The audit log keeps the anonymous ID ")
 	for _, args := range [][]string{{"user", "erase", "--email", "ada@example.com"}, {"user", "export", "--email", "nobody@example.com"}} {
-		if r := s.run(args...); r.code != 1 || !strings.Contains(r.stderr, "no user with this address") {
+		if r := s.run(args...); r.code != 1 || !strings.Contains(r.stderr, "no user has this email address") {
 			t.Errorf("%v: exit code %d: %s", args, r.code, r.stderr)
 		}
 	}
 }
 
-// TestCommandsKeepToTLS: what connects to a database or an API refuses a link
-// that others could read, if that is wanted, and does not say where it leads.
+// TestCommandsKeepToTLS: with ROLLCALL_REQUIRE_TLS, commands refuse unencrypted
+// connections to a database or an API and do not print the address.
 func TestCommandsKeepToTLS(t *testing.T) {
 	t.Parallel()
 	s := open(t, "postgres://rollcall:hunter2@db.invalid/x?sslmode=require", "ROLLCALL_REQUIRE_TLS=yes", "ADMIN_API_TOKEN="+secret)
@@ -279,6 +298,6 @@ func TestCommandsKeepToTLS(t *testing.T) {
 	if r := s.run("import", file, "--url", "http://rollcall.invalid"); r.code != 1 {
 		t.Errorf("import: exit code %d", r.code)
 	} else {
-		contains(t, r.stderr, "begin ROLLCALL_URL or --url with https://")
+		contains(t, r.stderr, "use https:// in ROLLCALL_URL or --url")
 	}
 }

@@ -11,9 +11,8 @@ import (
 var (
 	ParseLife = parseLife
 	Span      = span
-	Grouped   = grouped
-	Size      = size
 	InClear   = inTheClear
+	Loopback  = loopback
 )
 
 // Explained is the block for an error.
@@ -26,8 +25,11 @@ type Stage struct {
 	Spent, Away       time.Duration
 }
 
-// Line is the line for it.
-func (s Stage) Line(width int) string {
+// Line is the plain line for it, Draw that of a terminal.
+func (s Stage) Line() string          { st, now := s.stage(); return st.line(now) }
+func (s Stage) Draw(width int) string { st, now := s.stage(); return st.draw(now, width) }
+
+func (s Stage) stage() (stage, time.Time) {
 	now := time.Date(2026, 1, 2, 3, 4, 5, 0, time.UTC)
 	st := stage{done: s.Done, total: s.Total, from: s.From, since: now.Add(-s.Spent)}
 	for p := notBegun; p <= importing; p++ {
@@ -38,7 +40,7 @@ func (s Stage) Line(width int) string {
 	if s.Away > 0 {
 		st.awayUntil = now.Add(s.Away)
 	}
-	return st.line(now, width)
+	return st, now
 }
 
 // Summary is the summary of an import of users.csv.
@@ -54,8 +56,8 @@ func NewProgress(w io.Writer, width int) Progress {
 	return Progress{newProgress(w, func() int { return width })}
 }
 
-func (p Progress) Follow(i *client.Import)     { p.follow(i) }
-func (p Progress) Retrying(wait time.Duration) { p.retrying(nil, wait) }
-func (p Progress) Note(text string)            { p.note(text) }
-func (p Progress) Sent(bytes, size int64)      { p.sent(bytes, size) }
-func (p Progress) Stop()                       { p.stop() }
+func (p Progress) Follow(i *client.Import)                  { p.follow(i) }
+func (p Progress) Retrying(cause error, wait time.Duration) { p.retrying(cause, wait) }
+func (p Progress) Note(text string)                         { p.note(text) }
+func (p Progress) Sent(bytes, size int64)                   { p.sent(bytes, size) }
+func (p Progress) Stop()                                    { p.stop() }

@@ -27,8 +27,8 @@ func TestHealth(t *testing.T) {
 	}{
 		"ready":     {[]string{server.URL + "/ready"}, 0, ""},
 		"not ready": {[]string{server.URL + "/"}, 1, "503"},
-		"away":      {[]string{gone.URL}, 1, "sk for health"},
-		"no URL":    {[]string{"::"}, 1, "sk for health"},
+		"away":      {[]string{gone.URL}, 1, "ealth check: "},
+		"no URL":    {[]string{"::"}, 1, "ealth check: "},
 		"too many":  {[]string{"a", "b"}, 1, ""},
 	} {
 		t.Run(name, func(t *testing.T) {

@@ -20,14 +20,14 @@ func TestManualPages(t *testing.T) {
 		contains(t, string(page), `.TH "`+strings.ToUpper(command), ".SH SYNOPSIS", ".SH OPTIONS")
 	}
 	page, _ := os.ReadFile(filepath.Join(dir, "rollcall-import.1"))
-	contains(t, string(page), `\fB--on-duplicate\fP`, "Exit code: 0 every row is in", ".SH EXAMPLE")
+	contains(t, string(page), `\fB--on-duplicate\fP`, "Exit code: 0 all rows were imported", ".SH EXAMPLE")
 	r := s.run("man", filepath.Join(dir, "nowhere"))
 	if r.code != 1 {
 		t.Errorf("exit code %d for a directory that is not there", r.code)
 	}
 }
 
-// TestShellCompletion asks as the scripts of the shells do.
+// TestShellCompletion requests completions as the shells' scripts do.
 func TestShellCompletion(t *testing.T) {
 	t.Parallel()
 	s := shell{T: t}

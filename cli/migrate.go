@@ -1,6 +1,8 @@
 package cli
 
 import (
+	"cmp"
+	"errors"
 	"fmt"
 	"text/tabwriter"
 	"time"
@@ -8,6 +10,7 @@ import (
 	"github.com/spf13/cobra"
 
 	"rollcall/config"
+	"rollcall/internal/humanize"
 	"rollcall/migrations"
 	"rollcall/storage"
 )
@@ -16,31 +19,30 @@ func newMigrate(console Console) *cobra.Command {
 	migrate := &cobra.Command{
 		Use:   "migrate",
 		Short: "Bring the database schema up to date",
-		Long: `Applies the migrations the database of DATABASE_URL lacks, each in a transaction
-of its own. Several can be started at once: one works, the others wait for it, up
-to five minutes. A database that has them all is left as it is.
+		Long: `Applies pending migrations to the database in DATABASE_URL, each in its own
+transaction. It is safe to start several at once: one works, the others wait for it
+for up to five minutes. A current database is not changed.
 
-Where api and worker connect as a role that does not own the tables, name it in
-ROLLCALL_APP_ROLE: it is granted what they need and no more, after each run anew.`,
-		Args: takes(),
+If api and worker connect as a role that does not own the tables, name it in
+ROLLCALL_APP_ROLE: each run grants it exactly the privileges they need.`,
+		Args: exactArgs(),
 		RunE: func(cmd *cobra.Command, _ []string) error { return migrateUp(cmd, console) },
 	}
 	migrate.AddCommand(&cobra.Command{
 		Use:   "status",
-		Short: "List the migrations and which of them are applied",
-		Long: `Lists the migrations this program knows and when each was applied. The exit code
-is 0 when all are, and 1 when some are not or the database cannot be asked. It
-changes nothing.`,
-		Args: takes(),
+		Short: "List the migrations and when each was applied",
+		Long: `Lists all migrations and when each was applied. Changes nothing. Exit code 0: all are
+applied; 1: some are pending, or the database is not available.`,
+		Args: exactArgs(),
 		RunE: func(cmd *cobra.Command, _ []string) error { return migrateStatus(cmd, console) },
 	})
 	return migrate
 }
 
-// migrationLock is how long a migration waits for a lock before it gives way and
-// is tried again: everybody else waits behind it. It is below PostgreSQL's
-// deadlock_timeout of a second, so that of two who wait for each other it is not
-// the import that has to go.
+// migrationLock is how long a migration waits for a lock before it gives up and
+// is retried, because all other sessions wait behind it. It is below
+// PostgreSQL's deadlock_timeout of one second, so that in a deadlock the
+// migration fails and not the import.
 const migrationLock = 500 * time.Millisecond
 
 func migrateUp(cmd *cobra.Command, console Console) error {
@@ -48,13 +50,17 @@ func migrateUp(cmd *cobra.Command, console Console) error {
 	if err != nil {
 		return err
 	}
-	store, err := storage.Open(cfg.DatabaseURL.Reveal(), storage.Options{MaxConns: 2, Application: "rollcall", LockTimeout: migrationLock})
+	url := cmp.Or(cfg.DatabaseListenURL.Reveal(), cfg.DatabaseURL.Reveal())
+	store, err := storage.Open(url, storage.Options{MaxConns: 2, Application: "rollcall", LockTimeout: migrationLock})
 	if err != nil {
 		return err
 	}
 	defer store.Close()
-	if err := store.Ping(cmd.Context()); err != nil {
+	if err := store.CheckServer(cmd.Context()); err != nil {
 		return err
+	}
+	if store.Pooled() {
+		return errors.New("migrations need a connection past the pooler: set DATABASE_LISTEN_URL to the server's own address")
 	}
 	names, err := migrations.Up(cmd.Context(), store.DB())
 	if err != nil {
@@ -67,9 +73,9 @@ func migrateUp(cmd *cobra.Command, console Console) error {
 		if err := migrations.Grant(cmd.Context(), store.DB(), cfg.AppRole); err != nil {
 			return err
 		}
-		fmt.Fprintf(console.Stdout, "Role %s has what api and worker need.\n", cfg.AppRole)
+		fmt.Fprintf(console.Stdout, "Granted role %s the privileges that api and worker need.\n", cfg.AppRole)
 	}
-	fmt.Fprintln(console.Stdout, "The schema is current.")
+	fmt.Fprintln(console.Stdout, "The schema is up to date.")
 	return nil
 }
 
@@ -106,7 +112,7 @@ func migrateStatus(cmd *cobra.Command, console Console) error {
 		return err
 	}
 	if pending > 0 {
-		fmt.Fprintln(console.Stderr, counted(int64(pending), "migration", "migrations")+" pending: run 'rollcall migrate'.")
+		fmt.Fprintln(console.Stderr, humanize.Count(int64(pending), "migration", "migrations")+" pending: run 'rollcall migrate'.")
 		return exitFailed
 	}
 	return nil

@@ -1,16 +1,19 @@
 package cli
 
 import (
+	"errors"
 	"fmt"
 	"io"
+	"net/http"
 	"os"
 	"sync"
 	"time"
 
 	"golang.org/x/term"
 
-	"rollcall/cli/terminal"
+	"rollcall/cli/termtext"
 	"rollcall/client"
+	"rollcall/roster"
 )
 
 const (
@@ -31,9 +34,9 @@ func terminalWidth(w io.Writer) int {
 	return width
 }
 
-// progress shows how an import goes: one line that is redrawn on a terminal,
-// a line every few seconds elsewhere. Its methods may be called from several
-// goroutines.
+// progress shows the progress of an import: one line with a bar that is redrawn
+// on a terminal, a plain line every few seconds elsewhere. Its methods are safe
+// for concurrent use.
 type progress struct {
 	out   io.Writer
 	width func() int
@@ -43,7 +46,8 @@ type progress struct {
 
 	mu    sync.Mutex
 	stage stage
-	drawn string // on the terminal now; "" for nothing
+	drawn string // currently on the terminal; "" for nothing
+	told  bool   // the user was told that the server is unavailable
 }
 
 // startProgress shows progress on w until stop.
@@ -73,7 +77,7 @@ func newProgress(w io.Writer, width func() int) *progress {
 	return p
 }
 
-// stop ends the showing and wipes the line. It may be called again.
+// stop ends the display and clears the line. It may be called again.
 func (p *progress) stop() {
 	p.once.Do(func() {
 		close(p.done)
@@ -91,11 +95,11 @@ func (p *progress) draw(now time.Time) {
 		return
 	}
 	width := p.width()
-	line := p.stage.line(now, width)
-	switch {
-	case width <= 0:
-		fmt.Fprintln(p.out, line)
-	case line != p.drawn:
+	if width <= 0 {
+		fmt.Fprintln(p.out, p.stage.line(now))
+		return
+	}
+	if line := p.stage.draw(now, width); line != p.drawn {
 		fmt.Fprintf(p.out, "\r%s\x1b[K", line)
 		p.drawn = line
 	}
@@ -109,38 +113,58 @@ func (p *progress) wipe() {
 	}
 }
 
-// note writes a line that stays.
+// note writes a permanent line.
 func (p *progress) note(text string) {
 	p.mu.Lock()
 	defer p.mu.Unlock()
-	p.wipe()
-	fmt.Fprintln(p.out, terminal.Visible(text))
+	p.print(text)
 }
 
-// sent shows how much of the file has gone out.
+func (p *progress) print(text string) {
+	p.wipe()
+	fmt.Fprintln(p.out, termtext.Sanitize(text))
+}
+
+// sent shows how much of the file was uploaded.
 func (p *progress) sent(bytes, size int64) { p.move(sending, bytes, size) }
 
-// follow shows how far an import has come.
+// follow shows the progress of an import.
 func (p *progress) follow(i *client.Import) {
+	p.responds()
 	total := int64(unknown)
 	if i.Total != nil {
 		total = *i.Total
 	}
 	switch i.Status {
-	case client.Queued:
+	case roster.Queued:
 		p.move(waiting, 0, unknown)
-	case client.Checking:
+	case roster.Checking:
 		p.move(checking, i.Checked, total)
-	case client.Importing:
+	case roster.Importing:
 		p.move(importing, i.Processed, total)
 	}
 }
 
-// retrying shows that the server is away.
-func (p *progress) retrying(_ error, wait time.Duration) {
+// retrying explains once, until the server responds, why requests are retried.
+func (p *progress) retrying(cause error, wait time.Duration) {
 	p.mu.Lock()
 	defer p.mu.Unlock()
 	p.stage.awayUntil = time.Now().Add(wait)
+	if p.told {
+		return
+	}
+	p.told = true
+	if problem, ok := errors.AsType[*client.Problem](cause); ok {
+		p.print(fmt.Sprintf("The server answered %d %s. Retrying.", problem.Status, http.StatusText(problem.Status)))
+		return
+	}
+	p.print(capped(cause.Error()) + ". Retrying.")
+}
+
+func (p *progress) responds() {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	p.told = false
 }
 
 func (p *progress) move(to phase, done, total int64) {

@@ -9,35 +9,35 @@ import (
 	"path/filepath"
 	"strings"
 
-	"rollcall/cli/terminal"
+	"rollcall/cli/termtext"
 	"rollcall/client"
 )
 
-// maxNumbered bounds the search for a name that is not taken.
+// maxNumbered bounds the search for an unused name.
 const maxNumbered = 999
 
-// report is an error report that was saved, or was not.
+// report is the result of saving an error report.
 type report struct {
 	path string // "": there is none
 	err  error
 }
 
-// sentence tells where it is, "" if there is none to speak of.
+// sentence says where the report is, "" if there is none.
 func (r report) sentence() string {
 	switch {
 	case r.err != nil:
-		return "The error report could not be saved: " + terminal.Visible(r.err.Error())
+		return "Couldn't save the error report: " + termtext.Sanitize(r.err.Error())
 	case r.path != "":
-		return "Error report: " + terminal.Visible(r.path)
+		return "Error report: " + termtext.Sanitize(r.path)
 	default:
 		return ""
 	}
 }
 
-// saveReport saves the error report of an import: at path, replacing what is
-// there, or else under the name of the file it is about, in the current
-// directory, replacing nothing. It can be read by this user only, for it holds
-// what the file held.
+// saveReport saves the error report of an import: at path, replacing an
+// existing file, or else in the current directory under a new name made from
+// the imported file's. A path that ends in .xlsx gets a workbook. Only this user can read it, because it contains data of
+// the imported file.
 func saveReport(ctx context.Context, api *client.Client, i *client.Import, path string, about *source) report {
 	var file *os.File
 	var err error
@@ -49,7 +49,7 @@ func saveReport(ctx context.Context, api *client.Client, i *client.Import, path 
 			target = file.Name()
 		}
 	case about.is(path):
-		err = errors.New("--errors names the file that was imported")
+		err = errors.New("--errors is the path of the imported file")
 	case special(path):
 		file, err = os.OpenFile(path, os.O_WRONLY, 0)
 	default:
@@ -58,14 +58,18 @@ func saveReport(ctx context.Context, api *client.Client, i *client.Import, path 
 	if err != nil {
 		return report{err: err}
 	}
-	_, err = api.ErrorReport(ctx, i.ID, file)
+	format := client.CSV
+	if strings.EqualFold(filepath.Ext(path), ".xlsx") {
+		format = client.XLSX
+	}
+	_, err = api.ErrorReport(ctx, i.ID, format, file)
 	err = errors.Join(err, file.Close())
 	if err == nil && file.Name() != target {
 		err = os.Rename(file.Name(), target)
 	}
 	if err != nil {
 		if !special(file.Name()) {
-			_ = os.Remove(file.Name()) // part of a report is none
+			_ = os.Remove(file.Name()) // do not leave a partial report
 		}
 		return report{err: err}
 	}
@@ -84,10 +88,11 @@ func createNumbered(name string) (*os.File, error) {
 			return file, err
 		}
 	}
-	return nil, fmt.Errorf("%s.csv and %d more names are taken; choose one with --errors", name, maxNumbered-1)
+	return nil, fmt.Errorf("%s.csv and %d more names already exist; choose another with --errors", name, maxNumbered-1)
 }
 
-// special reports whether path is there and no ordinary file: a device, a pipe.
+// special reports whether path exists and is not a regular file: a device, a
+// pipe.
 func special(path string) bool {
 	info, err := os.Stat(path)
 	return err == nil && !info.Mode().IsRegular() && !info.IsDir()

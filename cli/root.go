@@ -1,7 +1,6 @@
-// Package cli is the rollcall command: what administrators and operators do
-// from a shell. Each command reads the part of the environment it needs, says
-// what it did on standard output and what went wrong, as one readable block, on
-// standard error.
+// Package cli is the rollcall command, for administrators and operators. Each
+// command reads the part of the environment it needs, reports what it did on
+// standard output and errors, as one readable block, on standard error.
 package cli
 
 import (
@@ -18,24 +17,24 @@ import (
 	"rollcall/app"
 )
 
-// Console is what a command has of the world outside.
+// Console is a command's access to its environment and streams.
 type Console struct {
 	Environ        []string // as os.Environ returns it
 	Stdin          io.Reader
 	Stdout, Stderr io.Writer
 }
 
-// Main runs the command that args name, without the program's name, and returns
-// the exit code: 0 done, 1 not done, 2 an import left rows out. The first
-// SIGINT or SIGTERM cancels the command, the second exits at once.
+// Main runs the command in args, which exclude the program's name, and returns
+// the exit code: 0 success, 1 failure; see exit for others. The
+// first SIGINT or SIGTERM cancels the command, the second exits at once.
 func Main(ctx context.Context, args []string, stdin io.Reader, stdout, stderr io.Writer) int {
 	ctx, stop := app.Signals(ctx)
 	defer stop()
 	return Run(ctx, args, Console{os.Environ(), stdin, stdout, stderr})
 }
 
-// Run is Main without the process around it: the environment is the console's,
-// and signals are the caller's.
+// Run is Main without the process around it: it takes the environment from the
+// console and does not handle signals.
 func Run(ctx context.Context, args []string, console Console) int {
 	root := newRoot(console)
 	root.SetArgs(args)
@@ -50,12 +49,13 @@ func Run(ctx context.Context, args []string, console Console) int {
 	return 0
 }
 
-// exit ends a command that has said everything already with this code.
+// exit ends a command that has already printed its errors with this code.
 type exit int
 
 const (
 	exitFailed     exit = 1 // not done
 	exitRowsFailed exit = 2 // an import is done, but for some rows
+	exitHeld       exit = 3 // an import waits for the approval of an administrator
 )
 
 func (e exit) Error() string { return fmt.Sprintf("exit code %d", int(e)) }
@@ -64,10 +64,10 @@ func newRoot(console Console) *cobra.Command {
 	root := group(&cobra.Command{
 		Use:   "rollcall",
 		Short: "Bulk user import from CSV files",
-		Long: `Rollcall creates users from a CSV file and invites them by mail.
+		Long: `Rollcall creates users from a CSV file and invites them by email.
 
-Every variable NAME of the environment can also be given as NAME_FILE, the path
-of a file that holds the value.`,
+Every environment variable NAME can also be given as NAME_FILE, the path of a file
+that contains the value.`,
 		Version:       version(),
 		SilenceErrors: true, // Run explains them
 		SilenceUsage:  true,
@@ -78,6 +78,7 @@ of a file that holds the value.`,
 	root.SetFlagErrorFunc(func(cmd *cobra.Command, err error) error { return usageError{cmd.CommandPath(), err.Error()} })
 	root.SetVersionTemplate("{{.Version}}\n")
 	root.AddCommand(
+		newBounce(console),
 		newDev(console),
 		newHealth(),
 		newImport(console),
@@ -89,7 +90,7 @@ of a file that holds the value.`,
 	return root
 }
 
-// group makes a command that only has commands of its own.
+// group makes a command that only has subcommands.
 func group(cmd *cobra.Command, commands ...*cobra.Command) *cobra.Command {
 	cmd.AddCommand(commands...)
 	cmd.Args = cobra.ArbitraryArgs
@@ -98,47 +99,47 @@ func group(cmd *cobra.Command, commands ...*cobra.Command) *cobra.Command {
 		if len(args) == 0 {
 			return cmd.Help()
 		}
-		message := fmt.Sprintf("there is no command %q", args[0])
+		message := fmt.Sprintf("unknown command %q", args[0])
 		if near := cmd.SuggestionsFor(args[0]); len(near) > 0 {
-			message += "; perhaps " + strings.Join(near, " or ")
+			message += "; did you mean " + strings.Join(near, " or ") + "?"
 		}
 		return usageError{cmd.CommandPath(), message}
 	}
 	return cmd
 }
 
-// usageError is a command line that cannot be understood.
+// usageError is an invalid command line.
 type usageError struct {
-	command string // whose help to read
+	command string // whose help to suggest
 	message string
 }
 
 func (e usageError) Error() string { return e.message }
 
-// takes insists on exactly these arguments.
-func takes(names ...string) cobra.PositionalArgs {
+// exactArgs requires exactly these arguments.
+func exactArgs(names ...string) cobra.PositionalArgs {
 	return func(cmd *cobra.Command, args []string) error {
 		switch {
 		case len(args) < len(names):
-			return usageError{cmd.CommandPath(), names[len(args)] + " is missing"}
+			return usageError{cmd.CommandPath(), "missing argument " + names[len(args)]}
 		case len(args) > len(names):
-			return usageError{cmd.CommandPath(), fmt.Sprintf("%q is one argument too many", args[len(names)])}
+			return usageError{cmd.CommandPath(), fmt.Sprintf("unexpected argument %q", args[len(names)])}
 		}
 		return nil
 	}
 }
 
-// require insists on flags that have no default.
-func require(cmd *cobra.Command, flags ...string) error {
+// requireFlags requires flags that have no default.
+func requireFlags(cmd *cobra.Command, flags ...string) error {
 	for _, name := range flags {
 		if !cmd.Flags().Changed(name) {
-			return usageError{cmd.CommandPath(), "--" + name + " is missing"}
+			return usageError{cmd.CommandPath(), "missing flag --" + name}
 		}
 	}
 	return nil
 }
 
-// version tells what the program was built from.
+// version describes the build of the program.
 func version() string {
 	build, ok := debug.ReadBuildInfo()
 	if !ok {

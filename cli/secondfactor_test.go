@@ -6,16 +6,16 @@ import (
 	"time"
 
 	"rollcall/auth"
-	"rollcall/internal/pgtest"
 	"rollcall/roster"
 	"rollcall/storage"
+	"rollcall/test/pgtest"
 )
 
 func TestResetSecondFactor(t *testing.T) {
 	t.Parallel()
 	s := open(t, pgtest.New(t))
 	store := storeOf(t, s)
-	by := storage.Entry{Actor: roster.Actor{Kind: roster.ActorSystem, Label: "test"}}
+	by := storage.AuditEntry{Actor: roster.Actor{Kind: roster.ActorSystem, Label: "test"}}
 	must := func(err error) {
 		t.Helper()
 		if err != nil {
@@ -33,9 +33,9 @@ func TestResetSecondFactor(t *testing.T) {
 	must(store.ConfirmSecondFactor(t.Context(), storage.FactorChange{UserID: id, Proof: storage.Proof{Factor: f.ID, Step: 1}, Current: session, Renewed: session}, by))
 
 	for args, want := range map[string]string{
-		"":                   "EMAIL is missing",
+		"":                   "missing argument EMAIL",
 		"nobody":             "EMAIL: ",
-		"nobody@example.com": "There is no user with this address",
+		"nobody@example.com": "no user has this email address",
 	} {
 		r := s.run(append([]string{"user", "reset-second-factor"}, strings.Fields(args)...)...)
 		if r.code == 0 {
@@ -56,6 +56,6 @@ func TestResetSecondFactor(t *testing.T) {
 	if r := s.run("user", "reset-second-factor", "ada@example.com"); r.code != 1 {
 		t.Errorf("without one: exit code %d", r.code)
 	} else {
-		contains(t, r.stderr, "This person has no second factor")
+		contains(t, r.stderr, "two-factor authentication is not turned on for this user")
 	}
 }

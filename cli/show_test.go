@@ -14,8 +14,10 @@ import (
 	"time"
 	"unicode/utf8"
 
+	"rollcall/apitypes"
 	"rollcall/cli"
 	"rollcall/client"
+	"rollcall/roster"
 )
 
 var update = flag.Bool("update", false, "write the golden files")
@@ -41,8 +43,8 @@ func golden(t *testing.T, name, text string) {
 func TestLine(t *testing.T) {
 	t.Parallel()
 	stages := []cli.Stage{
-		{Phase: "Sending", Done: 0, Total: 512},
-		{Phase: "Sending", Done: 12_300_000, Total: 27_000_000, Spent: 4 * time.Second},
+		{Phase: "Uploading", Done: 0, Total: 512},
+		{Phase: "Uploading", Done: 12_300_000, Total: 27_000_000, Spent: 4 * time.Second},
 		{Phase: "Waiting for a worker", Total: -1, Spent: time.Minute},
 		{Phase: "Checking", Done: 120_000, Total: -1, Spent: 2 * time.Second},
 		{Phase: "Importing", Done: 0, Total: 1_000_000},
@@ -55,7 +57,10 @@ func TestLine(t *testing.T) {
 	for _, width := range []int{0, 120, 80, 40, 12, 1} {
 		fmt.Fprintf(&all, "== width %d\n", width)
 		for _, s := range stages {
-			line := s.Line(width)
+			line := s.Line()
+			if width > 0 {
+				line = s.Draw(width)
+			}
 			if n := utf8.RuneCountInString(line); width > 0 && n >= width {
 				t.Errorf("%d columns in a width of %d: %q", n, width, line)
 			}
@@ -68,36 +73,33 @@ func TestLine(t *testing.T) {
 func TestSummary(t *testing.T) {
 	t.Parallel()
 	total := func(n int64) *int64 { return &n }
-	refused := func(row int64, field, value, message string) client.RowError {
-		return client.RowError{Row: row, Field: field, Value: value, Message: message, Fix: "Correct it"}
+	refused := func(row int64, field roster.Column, value, message string) apitypes.RowError {
+		return apitypes.RowError{Row: row, Field: &field, Value: &value, Message: message, Fix: "Correct it"}
 	}
-	var seven []client.RowError
+	var seven []apitypes.RowError
 	for row := range int64(7) {
 		seven = append(seven, refused(row+2, "email", "bad", "The address has no @."))
 	}
 	hostile := refused(1234567, "email", "\x1b]0;owned\a\u202egpj.exe\n"+strings.Repeat("é", 100), "A sentence.\r\nAnother.")
 	also := refused(3, "", "", "The row has 3 cells where the header has 2.")
-	also.Also = append(also.Also, struct {
-		Field   string `json:"field"`
-		Reason  string `json:"reason"`
-		Message string `json:"message"`
-	}{"role", "invalid_role", "The role is neither user nor admin."})
+	also.Field = nil
+	also.Also = append(also.Also, apitypes.AlsoWrong{Reason: "invalid_role", Message: "The role must be user or admin."})
 
 	var all strings.Builder
 	for _, c := range []struct {
 		name string
-		i    client.Import
+		i    apitypes.Import
 	}{
-		{"all in", client.Import{Status: client.Completed, Total: total(1), Processed: 1, Imported: 1, Invitations: client.Invitations{Sent: 1}}},
-		{"empty", client.Import{Status: client.Completed, Total: total(0)}},
-		{"some in", client.Import{Status: client.Completed, Total: total(1_234_567), Imported: 1_234_000, Updated: 560, Failed: 7, Errors: seven,
-			Invitations: client.Invitations{Pending: 1_233_990, Sent: 9, Failed: 1},
-			Warnings:    []client.Warning{{Message: "The column Phone is not known and was ignored."}}}},
-		{"hostile cells", client.Import{Status: client.Completed, Total: total(5), Imported: 3, Failed: 2, Errors: []client.RowError{also, hostile}}},
-		{"dry run", client.Import{Status: client.Ready, DryRun: true, Total: total(50), Checked: 50, Valid: 50, Admins: 2}},
-		{"canceled", client.Import{Status: client.Canceled, Total: total(50), Processed: 20, Imported: 15, Updated: 3, Failed: 2, Unprocessed: 30}},
-		{"failed", client.Import{Status: client.Failed, Failure: &client.Failure{Code: "missing_column", Message: "The file has no column email.", Fix: "Add the column"}}},
-		{"not waited for", client.Import{Status: client.Queued}},
+		{"all in", apitypes.Import{Status: roster.Completed, Total: total(1), Processed: 1, Imported: 1, Invitations: apitypes.InvitationCounts{Sent: 1}}},
+		{"empty", apitypes.Import{Status: roster.Completed, Total: total(0)}},
+		{"some in", apitypes.Import{Status: roster.Completed, Total: total(1_234_567), Imported: 1_234_000, Updated: 560, Failed: 7, Errors: seven,
+			Invitations: apitypes.InvitationCounts{Pending: 1_233_990, Sent: 9, Failed: 1},
+			Warnings:    []roster.Warning{{Message: "The column Phone is not known and was ignored."}}}},
+		{"hostile cells", apitypes.Import{Status: roster.Completed, Total: total(5), Imported: 3, Failed: 2, Errors: []apitypes.RowError{also, hostile}}},
+		{"dry run", apitypes.Import{Status: roster.Ready, DryRun: true, Total: total(50), Checked: 50, Valid: 50, Admins: 2}},
+		{"canceled", apitypes.Import{Status: roster.Canceled, Total: total(50), Processed: 20, Imported: 15, Updated: 3, Failed: 2, Unprocessed: total(30)}},
+		{"failed", apitypes.Import{Status: roster.Failed, Failure: &roster.Failure{Code: "missing_column", Message: "The file has no column email.", Fix: "Add the column"}}},
+		{"not waited for", apitypes.Import{Status: roster.Queued}},
 	} {
 		ended := c.i.CreatedAt.Add(75 * time.Second)
 		if c.i.FinishedAt = &ended; c.name == "all in" {
@@ -107,7 +109,7 @@ func TestSummary(t *testing.T) {
 		if c.i.Failed > 0 {
 			report = "Error report: users-errors.csv"
 		}
-		fmt.Fprintf(&all, "== %s\n%s", c.name, cli.Summary(&c.i, report))
+		fmt.Fprintf(&all, "== %s\n%s", c.name, cli.Summary(&client.Import{Import: c.i}, report))
 	}
 	golden(t, "summaries.txt", all.String())
 }
@@ -129,16 +131,6 @@ func TestExplain(t *testing.T) {
 
 func TestQuantities(t *testing.T) {
 	t.Parallel()
-	for n, want := range map[int64]string{0: "0", 999: "999", 1000: "1,000", -1000: "-1,000", -100: "-100", 1234567: "1,234,567"} {
-		if got := cli.Grouped(n); got != want {
-			t.Errorf("Grouped(%d) = %q, want %q", n, got, want)
-		}
-	}
-	for n, want := range map[int64]string{1: "1 byte", 999: "999 bytes", 1000: "1 kB", 2_500_000: "2.5 MB", 3_000_000_000: "3.0 GB"} {
-		if got := cli.Size(n); got != want {
-			t.Errorf("Size(%d) = %q, want %q", n, got, want)
-		}
-	}
 	for d, want := range map[time.Duration]string{0: "0 s", 59 * time.Second: "59 s", 61 * time.Second: "1 min 01 s", 3661 * time.Second: "1 h 01 min"} {
 		if got := cli.Span(d); got != want {
 			t.Errorf("Span(%v) = %q, want %q", d, got, want)
@@ -176,10 +168,16 @@ func TestProgressOnTerminal(t *testing.T) {
 		if got := screen.String(); got != "\r\x1b[Ka \ufffd[31mnote\n" {
 			t.Errorf("the note: %q", got)
 		}
-		p.Retrying(3 * time.Second)
-		time.Sleep(200 * time.Millisecond)
-		if !strings.Contains(screen.String(), "no answer, trying again in 3 s") {
-			t.Errorf("not told of the retry: %q", screen.String())
+		for range 3 { // of an upload that is tried again
+			p.Retrying(&client.Problem{Status: 503, Title: "Service Unavailable"}, 3*time.Second)
+			time.Sleep(200 * time.Millisecond)
+			if !strings.Contains(screen.String(), "no response, retrying in 3 s") {
+				t.Errorf("the line does not show the retry: %q", screen.String())
+			}
+			p.Sent(1, 1000)
+		}
+		if n := strings.Count(screen.String(), "The server answered 503 Service Unavailable. Retrying.\n"); n != 1 {
+			t.Errorf("told of the retry %d times, want once: %q", n, screen.String())
 		}
 		p.Stop()
 		p.Stop()
@@ -197,7 +195,7 @@ func TestProgressElsewhere(t *testing.T) {
 		total := int64(1_000_000)
 		time.Sleep(time.Second / 2) // so that no change falls on a line's moment
 		for second := range int64(12) {
-			p.Follow(&client.Import{Status: client.Importing, Total: &total, Processed: 10_000 * second})
+			p.Follow(&client.Import{Import: apitypes.Import{Status: roster.Importing, Total: &total, Processed: 10_000 * second}})
 			time.Sleep(time.Second)
 		}
 		p.Stop()

@@ -8,25 +8,25 @@ import (
 	"os"
 	"path/filepath"
 
-	"rollcall/cli/terminal"
+	"rollcall/cli/termtext"
 )
 
-// maxSpool is the most that is taken from a pipe, in bytes: the largest file
-// any server can be set to accept.
+// maxSpool bounds how much is read from a pipe, in bytes: the largest file any
+// server can be configured to accept.
 const maxSpool = 64 << 30
 
-// source is a file to import. It stays the file that was opened, even if
-// another takes its name.
+// source is a file to import. It refers to the opened file, even if that is
+// renamed or replaced.
 type source struct {
 	name string // without a directory
 	size int64  // bytes
 	file *os.File
-	temp bool // ours, to be removed
+	temp bool // a copy of ours, to be removed
 }
 
-// openSource opens the file at path. Standard input (-) and whatever else has
-// no size is copied to a temporary file that only this user can read, so that
-// it can be sent a second time after a lost connection, under the same key.
+// openSource opens the file at path. Standard input (-) and other sources
+// without a size are copied to a temporary file that only this user can read,
+// so that they can be sent again after a lost connection, under the same key.
 func openSource(path string, stdin io.Reader) (*source, error) {
 	if path == "-" {
 		return spool("stdin.csv", stdin)
@@ -42,7 +42,7 @@ func openSource(path string, stdin io.Reader) (*source, error) {
 		return nil, readable(err, path)
 	case info.IsDir():
 		file.Close()
-		return nil, fmt.Errorf("%s is a directory", terminal.Visible(path))
+		return nil, fmt.Errorf("%s is a directory", termtext.Sanitize(path))
 	case !info.Mode().IsRegular():
 		defer file.Close()
 		return spool(filepath.Base(path), file)
@@ -50,13 +50,13 @@ func openSource(path string, stdin io.Reader) (*source, error) {
 	return &source{name: filepath.Base(path), size: info.Size(), file: file}, nil
 }
 
-// readable says that a file cannot be opened as a person would.
+// readable turns an error from opening a file into plain words.
 func readable(err error, path string) error {
 	switch {
 	case errors.Is(err, fs.ErrNotExist):
-		return fmt.Errorf("there is no file %s", terminal.Visible(path))
+		return fmt.Errorf("file not found: %s", termtext.Sanitize(path))
 	case errors.Is(err, fs.ErrPermission):
-		return fmt.Errorf("%s may not be read by this user", terminal.Visible(path))
+		return fmt.Errorf("no permission to read %s", termtext.Sanitize(path))
 	default:
 		return fmt.Errorf("open file: %w", err)
 	}
@@ -65,19 +65,19 @@ func readable(err error, path string) error {
 func spool(name string, from io.Reader) (*source, error) {
 	file, err := os.CreateTemp("", "rollcall-*.csv") // mode 0600
 	if err != nil {
-		return nil, fmt.Errorf("make temporary file: %w", err)
+		return nil, fmt.Errorf("create temporary file: %w", err)
 	}
 	s := &source{name: name, file: file, temp: true}
-	// Nameless at once where the system allows it: nothing stays behind even
-	// if this process is killed. Close tries again elsewhere.
+	// Unlink it at once where the system allows it, so that nothing stays
+	// behind even if this process is killed. Elsewhere Close removes it.
 	_ = os.Remove(file.Name())
 	s.size, err = io.Copy(file, io.LimitReader(from, maxSpool+1))
 	if err == nil && s.size > maxSpool {
-		err = fmt.Errorf("it has more than %d bytes", int64(maxSpool))
+		err = fmt.Errorf("larger than %d bytes", int64(maxSpool))
 	}
 	if err != nil {
 		s.Close()
-		return nil, fmt.Errorf("read %s: %w", terminal.Visible(name), err)
+		return nil, fmt.Errorf("read %s: %w", termtext.Sanitize(name), err)
 	}
 	return s, nil
 }

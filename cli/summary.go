@@ -1,26 +1,30 @@
 package cli
 
 import (
+	"cmp"
 	"fmt"
 	"strings"
 	"time"
 
-	"rollcall/cli/terminal"
+	"rollcall/apitypes"
+	"rollcall/cli/termtext"
 	"rollcall/client"
+	"rollcall/internal/humanize"
+	"rollcall/roster"
 )
 
-// firstErrors is how many refused rows the summary shows.
+// firstErrors is how many failed rows the summary shows.
 const firstErrors = 5
 
-// summaryFacts are what a summary tells beside the import itself.
+// summaryFacts is what a summary needs besides the import.
 type summaryFacts struct {
 	file   string // its name
 	report string // a sentence about the error report, "" for none
 	page   string // where the import is shown
 }
 
-// summary says what became of an import: a sentence, what else is to be known,
-// the first refused rows, and where there is more.
+// summary describes the result of an import: a sentence, important details, the
+// first failed rows, and where to find the rest.
 func summary(i *client.Import, f summaryFacts) string {
 	var out strings.Builder
 	line := func(format string, args ...any) { fmt.Fprintf(&out, format+"\n", args...) }
@@ -30,11 +34,13 @@ func summary(i *client.Import, f summaryFacts) string {
 	if sentence := invitations(i); sentence != "" {
 		line("%s", sentence)
 	}
-	if i.Admins > 0 && i.Status == client.Ready {
-		line("%s the role admin.", counted(i.Admins, "valid row asks for", "valid rows ask for"))
+	if i.Admins > 0 && i.Status == roster.Ready {
+		line("%s the role admin.", humanize.Count(i.Admins, "valid row has", "valid rows have"))
 	}
 	for _, w := range i.Warnings {
-		line("Warning: %s", terminal.Visible(w.Message))
+		for _, l := range warning(w) {
+			line("%s", l)
+		}
 	}
 	if len(i.Errors) > 0 {
 		line("")
@@ -44,7 +50,7 @@ func summary(i *client.Import, f summaryFacts) string {
 			}
 		}
 		if more := i.Failed - firstErrors; more > 0 {
-			line("  … and %s", counted(more, "more row", "more rows"))
+			line("  … and %s", humanize.Count(more, "more row", "more rows"))
 		}
 		line("")
 	}
@@ -55,46 +61,59 @@ func summary(i *client.Import, f summaryFacts) string {
 	return out.String()
 }
 
-// outcome is the sentence that matters, and advice.
+// outcome is the main sentence, with advice.
 func outcome(i *client.Import, f summaryFacts) []string {
-	file, total := terminal.Visible(f.file), i.Processed
+	file, total := termtext.Sanitize(f.file), i.Processed
 	if i.Total != nil {
 		total = *i.Total
 	}
-	rows := counted(total, "row", "rows")
+	rows := humanize.Count(total, "row", "rows")
 	switch i.Status {
-	case client.Completed:
+	case roster.Completed:
 		if total == 0 {
-			return []string{fmt.Sprintf("%s has a header and no rows: there was nothing to import.", file)}
+			return []string{fmt.Sprintf("%s has no rows: nothing to import.", file)}
 		}
-		text := fmt.Sprintf("Imported %s of %s of %s", grouped(i.Imported), rows, file)
+		text := fmt.Sprintf("Imported %s of %s of %s", humanize.Number(i.Imported), rows, file)
 		if i.Updated > 0 {
-			text += fmt.Sprintf(", updated %s", grouped(i.Updated))
+			text += fmt.Sprintf(", updated %s", humanize.Number(i.Updated))
+		}
+		if i.Unchanged > 0 {
+			text += fmt.Sprintf(", %s unchanged", humanize.Number(i.Unchanged))
+		}
+		if i.Disabled > 0 {
+			text += fmt.Sprintf(", %s no longer in the file disabled", humanize.Number(i.Disabled))
 		}
 		if i.Failed > 0 {
-			text += fmt.Sprintf(", left out %s", grouped(i.Failed))
+			text += fmt.Sprintf(", %s failed", humanize.Number(i.Failed))
 		}
 		return []string{text + took(i) + "."}
-	case client.Ready:
-		text := fmt.Sprintf("Checked %s of %s: %s can go in, %s cannot.", rows, file, grouped(i.Valid), grouped(i.Failed))
-		return []string{text, "This was a dry run: nothing is written. Import without --dry-run, or confirm it on the page below."}
-	case client.Canceled:
-		return []string{fmt.Sprintf("The import of %s was canceled: %s of %s are in and stay in, %s left out, %s untouched.",
-			file, grouped(i.Imported+i.Updated), rows, grouped(i.Failed), grouped(i.Unprocessed))}
-	case client.Failed:
+	case roster.Ready:
+		text := fmt.Sprintf("Checked %s of %s: %s valid, %s failed.", rows, file, humanize.Number(i.Valid), humanize.Number(i.Failed))
+		return []string{text, "This was a dry run; nothing was imported. Run it without --dry-run, or confirm it on the page below."}
+	case roster.Held:
+		text := fmt.Sprintf("The import of %s is held: it would disable %s, more than the safety limit allows.", file, humanize.Count(i.Plan.Disable, "user", "users"))
+		return []string{text, "Nothing was imported. An administrator has to approve or discard it on the page below."}
+	case roster.Canceled:
+		return []string{fmt.Sprintf("The import of %s was canceled: %s of %s imported and kept, %s failed, %s not processed.",
+			file, humanize.Number(i.Imported+i.Updated+i.Unchanged), rows, humanize.Number(i.Failed), humanize.Number(*cmp.Or(i.Unprocessed, new(int64))))}
+	case roster.Failed:
 		if i.Failure == nil {
-			return []string{fmt.Sprintf("The import of %s failed: nothing is written.", file)}
+			return []string{fmt.Sprintf("The import of %s failed; nothing was imported.", file)}
 		}
-		return []string{
-			fmt.Sprintf("The import of %s failed, nothing is written: %s (%s)", file, terminal.Visible(i.Failure.Message), terminal.Visible(i.Failure.Code)),
-			"Fix: " + terminal.Visible(i.Failure.Fix),
+		lines := []string{
+			fmt.Sprintf("The import of %s failed; nothing was imported: %s (%s)", file, termtext.Sanitize(i.Failure.Message), termtext.Sanitize(string(i.Failure.Code))),
+			"Fix: " + sentence(i.Failure.Fix),
 		}
-	default: // it was not waited for
-		return []string{fmt.Sprintf("%s is committed; the import goes on (%s).", file, terminal.Visible(string(i.Status)))}
+		if flags := suggestedFlags(i.Failure.Mapping, i.Failure.Encoding, i.Failure.Delimiter, i.Failure.HeaderRow); flags != "" {
+			lines = append(lines, "Try again with: "+flags)
+		}
+		return lines
+	default: // --no-wait
+		return []string{fmt.Sprintf("Uploaded %s; the import continues in the background (%s).", file, termtext.Sanitize(string(i.Status)))}
 	}
 }
 
-// took tells how long the server was at it, from the upload to the end.
+// took is how long the import took on the server, from the upload to the end.
 func took(i *client.Import) string {
 	if i.FinishedAt == nil {
 		return ""
@@ -105,46 +124,51 @@ func took(i *client.Import) string {
 	return ", in less than a second"
 }
 
-// invitations tells where the mails are, "" if there are none.
+// invitations describes the state of the emails, "" if there are none.
 func invitations(i *client.Import) string {
 	v := i.Invitations
 	var parts []string
 	add := func(n int64, what string) {
 		if n > 0 {
-			parts = append(parts, grouped(n)+" "+what)
+			parts = append(parts, humanize.Number(n)+" "+what)
 		}
 	}
 	add(v.Sent, "sent")
 	add(v.Accepted, "accepted")
-	add(v.Pending, "on their way")
+	add(v.Pending, "queued")
 	add(v.Failed, "failed")
-	add(v.Held, "held back until they are resent")
+	add(v.Bounced, "bounced")
+	add(v.Held, "on hold until resent")
+	add(v.Reminders, "reminders sent")
 	if len(parts) == 0 {
 		return ""
 	}
 	return "Invitations: " + strings.Join(parts, ", ") + "."
 }
 
-// rowError is a refused row: where, what and how to mend it.
-func rowError(e client.RowError) []string {
+// rowError describes a failed row: where, what and how to fix it.
+func rowError(e apitypes.RowError) []string {
 	where := fmt.Sprintf("Row %d", e.Row)
-	if e.Field != "" {
-		where += ", " + terminal.Visible(e.Field)
+	if e.Field != nil {
+		where += ", " + termtext.Sanitize(string(*e.Field))
 	}
-	if value := short(e.Value); value != "" {
-		where += fmt.Sprintf(" “%s”", value)
+	if e.Value != nil && *e.Value != "" {
+		where += fmt.Sprintf(" “%s”", short(*e.Value))
 	}
-	lines := []string{fmt.Sprintf("  %s: %s", where, terminal.Visible(e.Message))}
+	lines := []string{fmt.Sprintf("  %s: %s", where, termtext.Sanitize(e.Message))}
 	for _, also := range e.Also {
-		lines = append(lines, "    Also: "+terminal.Visible(also.Message))
+		lines = append(lines, "    Also: "+termtext.Sanitize(also.Message))
 	}
-	return append(lines, "    Fix: "+terminal.Visible(e.Fix))
+	if e.Suggestion != nil {
+		lines = append(lines, fmt.Sprintf("    Did you mean “%s”?", short(*e.Suggestion)))
+	}
+	return append(lines, "    Fix: "+sentence(e.Fix))
 }
 
-// short keeps a cell from filling the screen.
+// short truncates a cell so that it does not fill the screen.
 func short(value string) string {
 	const most = 60
-	value = terminal.Visible(value)
+	value = termtext.Sanitize(value)
 	if runes := []rune(value); len(runes) > most {
 		return string(runes[:most]) + "…"
 	}

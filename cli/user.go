@@ -16,8 +16,8 @@ import (
 func newUser(console Console) *cobra.Command {
 	return group(&cobra.Command{
 		Use:   "user",
-		Short: "Create the first administrator; export or erase one person; reset a lost second factor",
-		Long:  `These commands work on the database of DATABASE_URL, so they need no server and no token.`,
+		Short: "Create the first administrator, export or erase a person's data, reset two-factor authentication",
+		Long:  `These commands use the database in DATABASE_URL directly; no server or token is needed.`,
 	}, newUserCreateAdmin(console), newUserExport(console), newUserErase(console), newUserResetFactor(console))
 }
 
@@ -26,14 +26,14 @@ func newUserCreateAdmin(console Console) *cobra.Command {
 	create := &cobra.Command{
 		Use:   "create-admin --email EMAIL --name NAME",
 		Short: "Create an administrator",
-		Long: `Creates an administrator and prints a link to set the password with. No mail is
-sent: pass the link on yourself. The link alone goes to standard output.
+		Long: `Creates an administrator and prints a link to set the password. No email is sent.
+Only the link goes to standard output.
 
-It begins with ROLLCALL_PUBLIC_URL, is signed with ROLLCALL_SECRET (the same as the
-API's) and good for ROLLCALL_INVITATION_TTL.`,
-		Args: takes(),
+The link starts with ROLLCALL_PUBLIC_URL, is signed with ROLLCALL_SECRET (use the
+same value as the API server) and expires after ROLLCALL_INVITATION_TTL.`,
+		Args: exactArgs(),
 		RunE: func(cmd *cobra.Command, _ []string) error {
-			if err := require(cmd, "email", "name"); err != nil {
+			if err := requireFlags(cmd, "email", "name"); err != nil {
 				return err
 			}
 			person, problems := roster.CheckRow(roster.Cells{Email: email, Name: name, Role: string(roster.RoleAdmin)})
@@ -43,12 +43,12 @@ API's) and good for ROLLCALL_INVITATION_TTL.`,
 			return createAdmin(cmd.Context(), console, person)
 		},
 	}
-	create.Flags().StringVar(&email, "email", "", "the address to sign in with")
-	create.Flags().StringVar(&name, "name", "", "the name shown")
+	create.Flags().StringVar(&email, "email", "", "email address to sign in with")
+	create.Flags().StringVar(&name, "name", "", "display name")
 	return create
 }
 
-func createAdmin(ctx context.Context, console Console, p roster.Person) error {
+func createAdmin(ctx context.Context, console Console, p roster.UserFields) error {
 	cfg, err := settings(console, config.LoadUser)
 	if err != nil {
 		return err
@@ -62,7 +62,7 @@ func createAdmin(ctx context.Context, console Console, p roster.Person) error {
 			Email: p.Email, EmailKey: p.EmailKey, Name: p.Name, Role: p.Role,
 		}, cfg.InvitationTTL, operator())
 		if errors.Is(err, storage.ErrAlreadyExists) {
-			return errors.New("there is a user with this address already")
+			return errors.New("a user with this email address already exists")
 		}
 		if err != nil {
 			return err
@@ -75,7 +75,7 @@ func createAdmin(ctx context.Context, console Console, p roster.Person) error {
 			return fmt.Errorf("user %s was created without an invitation", id)
 		}
 		fmt.Fprintln(console.Stdout, cfg.PublicURL+"/invite/"+signer.InvitationToken(id, int(user.Invitation.Generation)))
-		fmt.Fprintf(console.Stderr, "\nThe administrator is created. This link sets the password; it works once, until %s.\n",
+		fmt.Fprintf(console.Stderr, "\nAdministrator created. Open this link to set the password. It works once, until %s.\n",
 			momentOr(user.Invitation.ExpiresAt, "it is used"))
 		return nil
 	})

@@ -8,6 +8,7 @@ import (
 	"io"
 	"net/http"
 	"net/http/httptest"
+	"path"
 	"strconv"
 	"strings"
 	"sync/atomic"
@@ -15,9 +16,12 @@ import (
 	"testing/synctest"
 	"time"
 
+	"github.com/google/uuid"
 	"go.uber.org/goleak"
 
+	"rollcall/apitypes"
 	"rollcall/client"
+	"rollcall/roster"
 )
 
 func TestMain(m *testing.M) { goleak.VerifyTestMain(m) }
@@ -42,14 +46,14 @@ func TestNewRefuses(t *testing.T) {
 	}
 }
 
-// serve answers as handler does, and returns a client of it.
+// serve responds with handler, and returns a client of it.
 func serve(t *testing.T, handler http.HandlerFunc) *client.Client {
 	t.Helper()
 	server := httptest.NewUnstartedServer(handler)
 	server.Config.ErrorLog = nil
 	server.Start()
 	t.Cleanup(server.Close)
-	c, err := client.New(server.URL, token, client.Config{Patience: 5 * time.Second})
+	c, err := client.New(server.URL, token, client.Config{RetryFor: 5 * time.Second})
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -65,7 +69,10 @@ func content(text string) client.Upload {
 	}
 }
 
-const queued = `{"id":"7","status":"queued","created_at":"2026-01-02T03:04:05Z"}`
+// seven is the id of the import that the server answers with.
+var seven = uuid.MustParse("01920000-0000-7000-8000-000000000007")
+
+const queued = `{"id":"01920000-0000-7000-8000-000000000007","status":"queued","created_at":"2026-01-02T03:04:05Z"}`
 
 func TestUploadSends(t *testing.T) {
 	t.Parallel()
@@ -124,7 +131,7 @@ func TestUploadSends(t *testing.T) {
 		if err != nil {
 			t.Fatal(err)
 		}
-		if i.ID != "7" || i.Status != client.Queued || string(i.Raw) != queued {
+		if i.ID != seven || i.Status != roster.Queued || string(i.Raw) != queued {
 			t.Errorf("%+v", i)
 		}
 		if n := sent.Load(); n != int64(len(big)) {
@@ -171,7 +178,7 @@ func TestUploadTriesAgain(t *testing.T) {
 			answer(w, http.StatusServiceUnavailable, "0", `{"title":"Away"}`)
 		case 2:
 			io.CopyN(io.Discard, r.Body, 10)
-			panic(http.ErrAbortHandler) // in mid-upload
+			panic(http.ErrAbortHandler) // in the middle of the upload
 		case 3:
 			answer(w, http.StatusConflict, "0", `{"title":"Still arriving"}`)
 		default:
@@ -204,13 +211,13 @@ func TestUploadOfAFileThatFailsAtOnce(t *testing.T) {
 		if r.Method == http.MethodPost {
 			w.Header().Set("Content-Type", "application/problem+json")
 			w.WriteHeader(http.StatusUnprocessableEntity)
-			io.WriteString(w, `{"title":"Missing column","code":"missing_column","import_id":"7"}`)
+			io.WriteString(w, `{"title":"Missing column","code":"missing_column","import_id":"01920000-0000-7000-8000-000000000007"}`)
 			return
 		}
-		fmt.Fprintf(w, `{"id":%q,"status":"failed"}`, r.URL.Path)
+		fmt.Fprintf(w, `{"id":%q,"status":"failed"}`, path.Base(r.URL.Path))
 	})
 	i, err := c.Upload(t.Context(), content("x"))
-	if err != nil || i.Status != client.Failed || i.ID != "/api/admin/users/imports/7" {
+	if err != nil || i.Status != roster.Failed || i.ID != seven {
 		t.Errorf("%+v, %v", i, err)
 	}
 }
@@ -233,22 +240,22 @@ func TestStrangers(t *testing.T) {
 		want   string
 	}{
 		{"page", func(w http.ResponseWriter, _ *http.Request) { io.WriteString(w, "<h1>It works!</h1>") }, "not an import"},
-		{"not found", http.NotFound, "status 404 without a problem"},
+		{"not found", http.NotFound, "status 404 without an error"},
 		{"redirect", func(w http.ResponseWriter, r *http.Request) {
 			if r.URL.Path == "/stolen" {
 				t.Error("the redirect was followed")
 			}
 			http.Redirect(w, r, "http://"+r.Host+"/stolen", http.StatusPermanentRedirect)
-		}, "it sends to http://127.0.0.1:"},
+		}, "it redirects to http://127.0.0.1:"},
 		{"flood", func(w http.ResponseWriter, _ *http.Request) {
-			io.WriteString(w, `{"id":"7","status":"`+strings.Repeat("x", 17<<20)+`"}`)
+			io.WriteString(w, `{"id":"01920000-0000-7000-8000-000000000007","status":"`+strings.Repeat("x", 17<<20)+`"}`)
 		}, "not an import"},
 	} {
 		t.Run(c.name, func(t *testing.T) {
 			t.Parallel()
 			there := serve(t, c.answer)
 			_, uploading := there.Upload(t.Context(), content("x"))
-			_, asking := there.Import(t.Context(), "7")
+			_, asking := there.Import(t.Context(), seven)
 			for _, err := range []error{uploading, asking} {
 				if !errors.Is(err, client.ErrNotRollcall) || !strings.Contains(err.Error(), c.want) {
 					t.Errorf("%v, want %q", err, c.want)
@@ -286,7 +293,7 @@ func TestKey(t *testing.T) {
 	}
 }
 
-// transport answers in place of a network, so that time can be synctest's.
+// transport replaces the network, so that synctest can control the time.
 type transport func(*http.Request) (*http.Response, error)
 
 func (f transport) RoundTrip(r *http.Request) (*http.Response, error) { return f(r) }
@@ -310,7 +317,7 @@ func TestFollow(t *testing.T) {
 				etag := http.Header{"Etag": {`"` + strconv.Itoa(asked) + `"`}}
 				switch asked {
 				case 1, 2:
-					return reply(200, etag, fmt.Sprintf(`{"id":"7","status":"checking","checked":%d}`, asked))
+					return reply(200, etag, fmt.Sprintf(`{"id":"01920000-0000-7000-8000-000000000007","status":"checking","checked":%d}`, asked))
 				case 3: // nothing happened for as long as the server waits
 					time.Sleep(30 * time.Second)
 					return reply(304, etag, "")
@@ -319,7 +326,7 @@ func TestFollow(t *testing.T) {
 				case 5:
 					return reply(503, http.Header{"Retry-After": {"20"}}, "")
 				default:
-					return reply(200, etag, `{"id":"7","status":"completed"}`)
+					return reply(200, etag, `{"id":"01920000-0000-7000-8000-000000000007","status":"completed"}`)
 				}
 			}),
 		})
@@ -327,10 +334,10 @@ func TestFollow(t *testing.T) {
 			t.Fatal(err)
 		}
 		var seen []string
-		i, err := c.Follow(t.Context(), &client.Import{ID: "7", Status: client.Queued}, func(i *client.Import) {
+		i, err := c.Follow(t.Context(), &client.Import{Import: apitypes.Import{ID: seven, Status: roster.Queued}}, func(i *client.Import) {
 			seen = append(seen, fmt.Sprint(i.Status, i.Checked))
 		})
-		if err != nil || i.Status != client.Completed {
+		if err != nil || i.Status != roster.Completed {
 			t.Fatalf("%+v, %v", i, err)
 		}
 		if got := strings.Join(seen, " "); got != "checking1 checking2 completed0" {
@@ -349,19 +356,19 @@ func TestFollow(t *testing.T) {
 	})
 }
 
-func TestFollowLosesPatience(t *testing.T) {
+func TestFollowGivesUp(t *testing.T) {
 	t.Parallel()
 	synctest.Test(t, func(t *testing.T) {
 		began, tries := time.Now(), 0
 		c, err := client.New("http://example.com", token, client.Config{
-			Patience:  time.Minute,
+			RetryFor:  time.Minute,
 			Transport: transport(func(*http.Request) (*http.Response, error) { tries++; return nil, io.ErrUnexpectedEOF }),
 		})
 		if err != nil {
 			t.Fatal(err)
 		}
-		_, err = c.Follow(t.Context(), &client.Import{ID: "7"}, nil)
-		if silence, ok := errors.AsType[*client.Unanswered](err); !ok || silence.Host != "example.com" {
+		_, err = c.Follow(t.Context(), &client.Import{Import: apitypes.Import{ID: seven}}, nil)
+		if silence, ok := errors.AsType[*client.ConnectionError](err); !ok || silence.Host != "example.com" {
 			t.Errorf("%v", err)
 		}
 		if spent := time.Since(began); spent < 45*time.Second || spent > time.Minute || tries > 30 {
@@ -384,7 +391,7 @@ func TestFollowDoesNotInsist(t *testing.T) {
 			if err != nil {
 				t.Fatal(err)
 			}
-			if _, err = c.Follow(t.Context(), &client.Import{ID: "7"}, nil); err == nil || tries != 1 {
+			if _, err = c.Follow(t.Context(), &client.Import{Import: apitypes.Import{ID: seven}}, nil); err == nil || tries != 1 {
 				t.Errorf("%d: %d tries, %v", status, tries, err)
 			}
 		})
@@ -403,7 +410,7 @@ func TestFollowIsCanceled(t *testing.T) {
 			t.Fatal(err)
 		}
 		began := time.Now()
-		if _, err := c.Follow(ctx, &client.Import{ID: "7"}, nil); err == nil || time.Since(began) != 10*time.Second {
+		if _, err := c.Follow(ctx, &client.Import{Import: apitypes.Import{ID: seven}}, nil); err == nil || time.Since(began) != 10*time.Second {
 			t.Errorf("%v after %v", err, time.Since(began))
 		}
 	})
@@ -419,11 +426,11 @@ func TestErrorReport(t *testing.T) {
 		io.WriteString(w, "email,error_row\n")
 	})
 	var got bytes.Buffer
-	if n, err := c.ErrorReport(t.Context(), "7", &got); err != nil || got.String() != "email,error_row\n" || n != 16 {
+	if n, err := c.ErrorReport(t.Context(), seven, client.CSV, &got); err != nil || got.String() != "email,error_row\n" || n != 16 {
 		t.Errorf("%q, %d, %v", got.String(), n, err)
 	}
 	torn = true
-	if _, err := c.ErrorReport(t.Context(), "7", &got); err == nil {
+	if _, err := c.ErrorReport(t.Context(), seven, client.CSV, &got); err == nil {
 		t.Error("half a report is no error")
 	}
 }

@@ -5,6 +5,4 @@
 //	c, err := client.New("https://rollcall.example.com", token, client.Config{})
 //	i, err := c.Upload(ctx, client.Upload{Filename: "users.csv", Open: open, Size: -1})
 //	i, err = c.Follow(ctx, i, nil)
-//
-// It uses the standard library only.
 package client

@@ -9,18 +9,18 @@ import (
 	"net/url"
 )
 
-// Find returns the import that an Idempotency-Key has led to, nil if there is
-// none. Retention takes keys too.
+// Find returns the import that was started with an Idempotency-Key, nil if
+// there is none. The retention period deletes keys too.
 func (c *Client) Find(ctx context.Context, key string) (*Import, error) {
 	var found *Import
-	err := c.persist(ctx, false, func() (err error) {
+	err := c.retry(ctx, false, func() (err error) {
 		found, err = c.find(ctx, key)
 		return err
 	})
 	if err != nil || found == nil {
 		return nil, err
 	}
-	return c.Import(ctx, found.ID) // lists tell no errors
+	return c.Import(ctx, found.ID) // lists contain no errors
 }
 
 func (c *Client) find(ctx context.Context, key string) (*Import, error) {
@@ -42,7 +42,7 @@ func (c *Client) find(ctx context.Context, key string) (*Import, error) {
 		return nil, unanswered(r, true, err)
 	}
 	if json.Unmarshal(raw, &list) != nil {
-		return nil, fmt.Errorf("%w: its answer is not a list of imports", ErrNotRollcall)
+		return nil, fmt.Errorf("%w: the response is not a list of imports", ErrNotRollcall)
 	}
 	if len(list.Items) == 0 {
 		return nil, nil

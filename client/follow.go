@@ -7,23 +7,26 @@ import (
 	"net/http"
 	"strconv"
 	"time"
+
+	"github.com/google/uuid"
 )
 
 const (
 	// longPoll is how long the server is asked to wait for a change.
 	longPoll = 30 * time.Second
 
-	// pollGap is the least time between two questions: no faster than an eye
+	// pollGap is the minimum time between two requests: no faster than a person
 	// can follow.
 	pollGap = 200 * time.Millisecond
 
-	// idleGap is the same after an answer without a change, in case the server
-	// does not wait as asked.
+	// idleGap is the same after a response without a change, in case the server
+	// ignores the requested wait.
 	idleGap = time.Second
 )
 
-// Import returns the import with this id. Unlike Upload and Follow it asks once.
-func (c *Client) Import(ctx context.Context, id string) (*Import, error) {
+// Import returns the import with this id. Unlike Upload and Follow it does not
+// retry.
+func (c *Client) Import(ctx context.Context, id uuid.UUID) (*Import, error) {
 	return c.poll(ctx, id, "")
 }
 
@@ -32,11 +35,11 @@ func (c *Client) Import(ctx context.Context, id string) (*Import, error) {
 // last included. Lost connections and a server that is away for less than the
 // client's patience only cost time.
 func (c *Client) Follow(ctx context.Context, i *Import, seen func(*Import)) (*Import, error) {
-	return c.follow(ctx, i, seen, func(i *Import) bool { return i.Status.Settled() })
+	return c.follow(ctx, i, seen, func(i *Import) bool { return i.Settled() })
 }
 
-// FollowUndo waits like Follow until the undo of an import, if one was asked
-// for, has finished.
+// FollowUndo waits like Follow until the undo of an import, if one was
+// requested, has finished.
 func (c *Client) FollowUndo(ctx context.Context, i *Import) (*Import, error) {
 	return c.follow(ctx, i, nil, func(i *Import) bool { return i.Undo == nil || i.Undo.FinishedAt != nil })
 }
@@ -45,7 +48,7 @@ func (c *Client) follow(ctx context.Context, i *Import, seen func(*Import), done
 	for !done(i) {
 		asked := time.Now()
 		var next *Import
-		err := c.persist(ctx, true, func() (err error) {
+		err := c.retry(ctx, true, func() (err error) {
 			next, err = c.poll(ctx, i.ID, i.etag)
 			return err
 		})
@@ -66,12 +69,12 @@ func (c *Client) follow(ctx context.Context, i *Import, seen func(*Import), done
 	return i, nil
 }
 
-// poll asks for an import. With the etag of what is known already it waits for
-// a change, and returns nil if there was none.
-func (c *Client) poll(ctx context.Context, id, etag string) (*Import, error) {
+// poll requests an import. With the etag of the known revision it waits for a
+// change, and returns nil if there was none.
+func (c *Client) poll(ctx context.Context, id uuid.UUID, etag string) (*Import, error) {
 	ctx, cancel := context.WithTimeout(ctx, exchangeTimeout)
 	defer cancel()
-	r, err := c.request(ctx, http.MethodGet, "users/imports/"+id, nil)
+	r, err := c.request(ctx, http.MethodGet, "users/imports/"+id.String(), nil)
 	if err != nil {
 		return nil, err
 	}
@@ -90,16 +93,25 @@ func (c *Client) poll(ctx context.Context, id, etag string) (*Import, error) {
 	return readImport(answer)
 }
 
-// ErrorReport writes the error report of a settled import, a CSV file, to w and
-// returns its length. After an error w holds part of it.
-func (c *Client) ErrorReport(ctx context.Context, id string, w io.Writer) (int64, error) {
+// ReportFormat is the form of an error report.
+type ReportFormat struct{ extension, mediaType string }
+
+// The forms of an error report.
+var (
+	CSV  = ReportFormat{".csv", "text/csv"}
+	XLSX = ReportFormat{".xlsx", "application/vnd.openxmlformats-officedocument.spreadsheetml.sheet"}
+)
+
+// ErrorReport writes the error report of a settled import to w and returns its
+// length. After an error w holds part of it.
+func (c *Client) ErrorReport(ctx context.Context, id uuid.UUID, format ReportFormat, w io.Writer) (int64, error) {
 	var answer *http.Response
-	err := c.persist(ctx, true, func() error {
-		r, err := c.request(ctx, http.MethodGet, "users/imports/"+id+"/errors.csv", nil)
+	err := c.retry(ctx, true, func() error {
+		r, err := c.request(ctx, http.MethodGet, "users/imports/"+id.String()+"/errors"+format.extension, nil)
 		if err != nil {
 			return err
 		}
-		r.Header.Set("Accept", "text/csv, application/problem+json")
+		r.Header.Set("Accept", format.mediaType+", application/problem+json")
 		answer, err = c.send(r, http.StatusOK)
 		return err
 	})

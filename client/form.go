@@ -10,10 +10,10 @@ import (
 
 // ErrFileChanged is returned by Upload when the file turns out shorter than its
 // Size.
-var ErrFileChanged = errors.New("it became shorter while it was being sent")
+var ErrFileChanged = errors.New("the file became shorter while it was being uploaded")
 
 // form is a multipart/form-data body (RFC 7578) around a file that is not held
-// in memory. The options stand before the file.
+// in memory. The options come before the file.
 type form struct {
 	io.Reader
 	contentType string
@@ -51,11 +51,12 @@ type writerFunc func(p []byte) (int, error)
 
 func (f writerFunc) Write(p []byte) (int, error) { return f(p) }
 
-// outgoing is the content of a file on its way out: at most the size that was
-// announced, and an error rather than less.
+// outgoing is the content of a file being sent: at most the announced size, and
+// an error if it is shorter.
 //
-// A server may answer before it has read everything, and net/http may read on
-// for a moment after that. Close keeps it from the content and from moved.
+// A server may respond before it has read everything, and net/http may keep
+// reading for a moment after that. Close stops further reads of the content and
+// calls of moved.
 type outgoing struct {
 	size  int64                        // bytes; -1: not known
 	moved func(sent int64, ended bool) // called after each read
@@ -74,7 +75,7 @@ func (f *outgoing) Read(p []byte) (int, error) {
 	}
 	if f.size >= 0 && int64(len(p)) > f.size-f.sent {
 		if p = p[:f.size-f.sent]; len(p) == 0 {
-			f.moved(f.sent, true) // what was appended meanwhile was not announced
+			f.moved(f.sent, true) // bytes appended in the meantime were not announced
 			return 0, io.EOF
 		}
 	}
@@ -90,7 +91,8 @@ func (f *outgoing) Read(p []byte) (int, error) {
 	return n, err
 }
 
-// Close closes the content. Nothing is read and nobody is told any more.
+// Close closes the content. After that, nothing is read and moved is not
+// called.
 func (f *outgoing) Close() error {
 	f.mu.Lock()
 	defer f.mu.Unlock()
@@ -102,7 +104,7 @@ func (f *outgoing) Close() error {
 	return content.Close()
 }
 
-// fault returns why the content could not be read, nil if it could.
+// fault returns the error from reading the content, nil if there was none.
 func (f *outgoing) fault() error {
 	f.mu.Lock()
 	defer f.mu.Unlock()

@@ -3,33 +3,31 @@ package client
 import (
 	"context"
 	"errors"
-	"math/rand/v2"
 	"time"
+
+	"rollcall/internal/backoff"
 )
 
-const (
-	firstWait = 250 * time.Millisecond
-	mostWait  = 10 * time.Second
-)
+var retryWait = backoff.Policy{First: 250 * time.Millisecond, Max: 10 * time.Second}
 
-// persist repeats try while it fails for a reason that may pass, with a growing
-// wait in between, until it has failed for as long as the client has patience.
-// A server never met is not waited for: its address is more likely wrong than
-// its absence short.
-func (c *Client) persist(ctx context.Context, met bool, try func() error) error {
+// retry repeats try while it fails for a temporary reason, with a growing wait
+// in between, until the failures have lasted for the configured time. It does
+// not retry a server that was never reached, because its address is more likely
+// wrong than the server briefly unavailable.
+func (c *Client) retry(ctx context.Context, met bool, try func() error) error {
 	var failingSince time.Time
-	for wait := firstWait; ; wait = min(2*wait, mostWait) {
+	for failures := 1; ; failures++ {
 		err := try()
 		if err == nil || ctx.Err() != nil {
 			return err
 		}
-		pause := wait/2 + rand.N(wait/2) // so that many clients do not return at once
+		pause := retryWait.Delay(failures)
 		if problem, ok := errors.AsType[*Problem](err); ok {
 			if !problem.temporary() {
 				return err
 			}
 			met, pause = true, max(pause, problem.RetryAfter)
-		} else if silence, ok := errors.AsType[*Unanswered](err); ok {
+		} else if silence, ok := errors.AsType[*ConnectionError](err); ok {
 			if met = met || silence.Reached; !met {
 				return err
 			}
@@ -39,7 +37,7 @@ func (c *Client) persist(ctx context.Context, met bool, try func() error) error 
 		if failingSince.IsZero() {
 			failingSince = time.Now()
 		}
-		if time.Since(failingSince)+pause > c.patience {
+		if time.Since(failingSince)+pause > c.retryFor {
 			return err
 		}
 		c.retrying(err, pause)

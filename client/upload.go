@@ -7,23 +7,41 @@ import (
 	"fmt"
 	"io"
 	"net/http"
+	"strconv"
 	"time"
+
+	"github.com/google/uuid"
+
+	"rollcall/roster"
 )
 
-// stallLimit is how long an upload may make no headway at all.
+// stallLimit is how long an upload may make no progress.
 const stallLimit = 2 * time.Minute
 
-var errStalled = errors.New("the upload made no headway for two minutes")
+var errStalled = errors.New("the upload made no progress for two minutes")
 
-// Options are the wishes that go with a file. Zero values leave the choice to
-// the server.
+// Options are the import options of a file. Zero values leave the choice to the
+// server.
 type Options struct {
 	DryRun        bool              // stop at Ready, write nothing
 	OnDuplicate   string            // skip or update
 	NoInvitations bool              // hold all invitations
 	Encoding      string            // a WHATWG name, or auto
 	Delimiter     string            // one of , ; tab |
-	Mapping       map[string]string // our column -> header in the file
+	Mapping       map[string]string // our column -> header in the file, or [roster.Headers]
+	Blank         string            // keep or clear
+	Missing       string            // keep or disable
+	MaxDisable    string            // safety limit of missing=disable: a number or percentage
+	Source        string            // whose keys the file has; "": the token's own
+
+	// ValueMap is JSON: our column -> value in the file -> our value.
+	ValueMap string `json:",omitempty"`
+	// Profile names an import profile. ProfileTag, from [Client.ProfileTag], is not
+	// sent: it makes another Key after the profile was changed.
+	Profile    string `json:",omitempty"`
+	ProfileTag string `json:",omitempty"`
+	Sheet      string `json:",omitempty"` // of a workbook; "": the first visible one with cells
+	HeaderRow  int64  `json:",omitempty"` // the row with the names of the columns; 0: the first that isn't blank
 }
 
 // field is one option as a part of the form.
@@ -44,10 +62,24 @@ func (o Options) fields() ([]field, error) {
 	if o.NoInvitations {
 		add("send_invitations", "false")
 	}
+	add("blank", o.Blank)
+	add("source", o.Source)
+	add("missing", o.Missing)
+	add("max_disable", o.MaxDisable)
+	add("value_map", o.ValueMap)
+	add("profile", o.Profile)
 	add("encoding", o.Encoding)
 	add("delimiter", o.Delimiter)
+	add("sheet", o.Sheet)
+	if o.HeaderRow > 0 {
+		add("header_row", strconv.FormatInt(o.HeaderRow, 10))
+	}
 	if len(o.Mapping) > 0 {
-		mapping, err := json.Marshal(o.Mapping) // keys come sorted
+		headers := make(map[string]roster.Headers, len(o.Mapping))
+		for column, header := range o.Mapping {
+			headers[column] = roster.Headers(header)
+		}
+		mapping, err := json.Marshal(headers) // keys come sorted
 		if err != nil {
 			return nil, fmt.Errorf("encode mapping: %w", err)
 		}
@@ -56,31 +88,31 @@ func (o Options) fields() ([]field, error) {
 	return fields, nil
 }
 
-// Upload is a file to import.
+// Upload is a file to import with its options.
 type Upload struct {
 	Filename string // as shown to people; no path
 	Options  Options
 
 	// Open returns the file's content from its beginning. It is called again
-	// for each further try, and only if there is a Key; without one a lost
-	// answer is an error, for a second upload might import the file twice.
+	// for each retry, which needs a Key; without one a lost response is an
+	// error, because a second upload might import the file twice.
 	Open func() (io.ReadCloser, error)
-	// Size is the content's length in bytes, so that the server can refuse a
+	// Size is the content's length in bytes, so that the server can reject a
 	// file that is too large before it is sent; -1: not known.
 	Size int64
 	// Key is the Idempotency-Key; "" for none. See [Client.Key].
 	Key string
 
-	// Sent, if not nil, is told how many bytes of the file have gone out, from
-	// 0 again for each try.
+	// Sent, if not nil, is called with the number of bytes sent so far. It
+	// starts at 0 again for each attempt.
 	Sent func(bytes int64)
 }
 
-// Upload sends a file and returns the import that has begun: once it returns
-// without an error the file is committed. It streams, and tries again through
-// lost connections and a server that says to come back, if u has a Key. The
-// error is a *Problem when the server refuses, an *Unanswered when it does not
-// answer, else it is local.
+// Upload sends a file and returns the import that was started: once it returns
+// without an error, the file is committed. It streams the file and, if u has a
+// Key, retries after lost connections and when the server asks to come back.
+// The error is a *Problem if the server rejects the upload, a *ConnectionError
+// if it does not respond, and otherwise local.
 func (c *Client) Upload(ctx context.Context, u Upload) (*Import, error) {
 	var received *Import
 	try := func() (err error) {
@@ -91,11 +123,14 @@ func (c *Client) Upload(ctx context.Context, u Upload) (*Import, error) {
 	if u.Key == "" {
 		err = try()
 	} else {
-		err = c.persist(ctx, false, try)
+		err = c.retry(ctx, false, try)
 	}
-	// An import that failed at once is refused with its id: still an import.
-	if problem, ok := errors.AsType[*Problem](err); ok && problem.ImportID != "" && problem.Status == http.StatusUnprocessableEntity {
-		return c.Import(ctx, problem.ImportID)
+	// An import that failed immediately is an error response with its id: still
+	// an import.
+	if problem, ok := errors.AsType[*Problem](err); ok && problem.Status == http.StatusUnprocessableEntity {
+		if id, err := uuid.Parse(problem.ImportID); err == nil {
+			return c.Import(ctx, id)
+		}
 	}
 	return received, err
 }
@@ -112,7 +147,7 @@ func (c *Client) upload(ctx context.Context, u Upload) (*Import, error) {
 	defer stall.Stop()
 	file := &outgoing{content: content, size: u.Size, moved: func(sent int64, ended bool) {
 		if stall.Reset(stallLimit); ended {
-			stall.Stop() // from here on the wait is for the answer
+			stall.Stop() // from here on the wait is for the response
 		}
 		if u.Sent != nil {
 			u.Sent(sent)

@@ -3,7 +3,6 @@ package config
 import (
 	"fmt"
 	"net"
-	"net/mail"
 	"net/url"
 	"reflect"
 	"strconv"
@@ -12,18 +11,21 @@ import (
 	"unicode"
 	"unicode/utf8"
 
-	"rollcall/egress"
+	"rollcall/internal/egress"
 	smtp "rollcall/mail"
+	"rollcall/mail/bounce"
+	"rollcall/mail/bounce/events"
+	"rollcall/roster"
+	"rollcall/storage"
 )
 
 const (
-	minSecretBytes   = 32
-	minTokenLength   = 32
-	maxBrandLength   = 64
-	maxAddressLength = 254 // RFC 5321 §4.5.3.1.3, less the angle brackets
+	minSecretBytes = 32
+	minTokenLength = 32
+	maxBrandLength = 64
 )
 
-// rule is what a text must be like. Its words never repeat the text.
+// rule is a requirement for a text. Its words never repeat the text.
 type rule struct {
 	want   string                    // completes "set it to …"
 	broken func(value string) string // what is wrong with the value; empty: nothing
@@ -32,29 +34,40 @@ type rule struct {
 // rules returns the rules that check tags name.
 func rules() map[string]rule {
 	return map[string]rule{
-		"database_url":  {"a URL such as postgres://user:password@host:5432/database", brokenDatabaseURL},
-		"redis_url":     {"a URL such as redis://:password@host:6379/0, or redis-sentinel://host:26379,host:26379/0?master=NAME", brokenRedisURL},
-		"secret":        {fmt.Sprintf("%d random bytes or more, as printed by: openssl rand -base64 48", minSecretBytes), brokenSecret},
-		"secrets":       {"earlier values of ROLLCALL_SECRET, separated by commas or line breaks", brokenSecret},
-		"listen":        {"host:port, such as 127.0.0.1:8080, or :8080 for all addresses", brokenListen},
-		"public_url":    {"scheme and host, such as https://rollcall.example.com", brokenPublicURL},
-		"brand":         {fmt.Sprintf("1 to %d printable characters", maxBrandLength), brokenBrand},
-		"api_token":     {fmt.Sprintf("%d random characters or more, as printed by: openssl rand -hex 32", minTokenLength), brokenToken},
-		"smtp_url":      {"a URL such as smtp://user:password@host:587?tls=starttls", brokenSMTPURL},
-		"address":       {"an address such as no-reply@example.com, without a display name", brokenAddress},
-		"otlp_endpoint": {"the base URL of an OTLP receiver, such as http://localhost:4318", brokenOTLPEndpoint},
-		"log_format":    {"text or json", brokenLogFormat},
+		"database_url":   {"a URL such as postgres://user:password@host:5432/database", validateDatabaseURL},
+		"redis_url":      {"a URL such as redis://:password@host:6379/0, or redis-sentinel://host:26379,host:26379/0?master=NAME", parsed(ParseRedisURL, "cannot be used: ")},
+		"secret":         {fmt.Sprintf("%d random bytes or more, as printed by: openssl rand -base64 48", minSecretBytes), validateSecret},
+		"secrets":        {"earlier values of ROLLCALL_SECRET, separated by commas or line breaks", validateSecret},
+		"listen":         {"host:port, such as 127.0.0.1:8080, or :8080 for all addresses", validateListen},
+		"public_url":     {"scheme and host, such as https://rollcall.example.com", validatePublicURL},
+		"brand":          {fmt.Sprintf("1 to %d printable characters", maxBrandLength), validateBrand},
+		"api_token":      {fmt.Sprintf("%d random characters or more, as printed by: openssl rand -hex 32", minTokenLength), validateToken},
+		"smtp_url":       {"a URL such as smtp://user:password@host:587?tls=starttls", parsed(smtp.ParseURL, "cannot be used: ")},
+		"bounce_address": {fmt.Sprintf("an address such as bounces@mail.example.com, with at most %d characters before the @", bounce.MaxAddressLocalPart), validateBounceAddress},
+		"sns_topics":     {"ARNs such as arn:aws:sns:eu-west-1:123456789012:bounces, separated by commas", parsed(events.ParseTopics, "holds something that is not the ARN of an SNS topic")},
+		"sendgrid_key":   {"the verification key shown by SendGrid, which starts with MFkw", parsed(events.ParseSendGridKey, "is not an ECDSA public key in base64")},
+		"address":        {"an address such as no-reply@example.com, without a display name", parsed(roster.MailAddress, "is not an email address")},
+		"otlp_endpoint":  {"the base URL of an OTLP receiver, such as http://localhost:4318", validateOTLPEndpoint},
+		"log_format":     {"text or json", either("text", "json")},
 
-		"import_admins": {"imports or admin", brokenImportAdmins},
-		"yes_no":        {"yes or no", brokenYesNo},
-		"second_factor": {"optional or administrators", brokenSecondFactor},
-		"proxies":       {"addresses and CIDR blocks of your proxies separated by commas, such as 10.1.0.0/16,fd12:3456::1", brokenProxies},
+		"reminders":     {"up to 5 ages such as 24h,48h", parsed(ParseReminders, "")},
+		"import_admins": {"imports or admin", either("imports", "admin")},
+		"attributes":    {"up to 20 names such as cost_center,phone, none of them the name of another column", parsed(roster.ParseAttributeNames, "has a fault at ")},
+		"max_disable": {"a whole number of users or a percentage, such as 20%", func(value string) string {
+			if !roster.ValidMaxDisable(value) {
+				return "is neither a number of users nor a percentage"
+			}
+			return ""
+		}},
+		"yes_no":        {"yes or no", either("yes", "no")},
+		"second_factor": {"optional or administrators", either("optional", "administrators")},
+		"proxies":       {"addresses and CIDR blocks of your proxies separated by commas, such as 10.1.0.0/16,fd12:3456::1", parsed(ParseProxies, "")},
 
-		"addresses": {"CIDR blocks separated by commas, such as 10.1.0.0/16,fd12:3456::/32, or true, or false", brokenAddresses},
+		"addresses": {"CIDR blocks separated by commas, such as 10.1.0.0/16,fd12:3456::/32, or true, or false", parsed(egress.ParseAddresses, "holds something that is neither an address nor a CIDR block")},
 	}
 }
 
-// check holds one set field against its bounds and its rule.
+// check validates one set field against its bounds and its rule.
 func check(f field, c *Config) *Fault {
 	value := f.in(c)
 	problem := outOfBounds(f, value)
@@ -137,43 +150,59 @@ func describeValue(f field) string {
 	}
 }
 
-func brokenDatabaseURL(value string) string {
-	if !strings.Contains(value, "://") {
-		if !strings.Contains(value, "=") {
-			return "is neither a URL nor key=value pairs"
+// parsed validates by what reads the value later. Its error is shown after a
+// problem that ends in a colon and after none; other errors may repeat the value.
+func parsed[T any](parse func(string) (T, error), problem string) func(string) string {
+	return func(value string) string {
+		_, err := parse(value)
+		switch {
+		case err == nil:
+			return ""
+		case problem == "" || strings.HasSuffix(problem, ": "):
+			return problem + err.Error()
+		default:
+			return problem
 		}
-		return "" // the driver reads key=value pairs
 	}
-	scheme, _, _ := strings.Cut(value, "://")
-	if scheme != "postgres" && scheme != "postgresql" {
+}
+
+// either validates a choice between two words.
+func either(a, b string) func(string) string {
+	return func(value string) string {
+		if value != a && value != b {
+			return "is neither " + a + " nor " + b
+		}
+		return ""
+	}
+}
+
+func validateDatabaseURL(value string) string {
+	if !strings.Contains(value, "://") && !strings.Contains(value, "=") {
+		return "is neither a URL nor key=value pairs"
+	}
+	if scheme, _, isURL := strings.Cut(value, "://"); isURL && !strings.Contains(scheme, "=") && scheme != "postgres" && scheme != "postgresql" {
 		return "does not start with postgres://"
 	}
-	if _, err := url.Parse(value); err != nil {
-		return "is not a URL (percent-encode special characters in the password)"
+	if _, err := storage.DriverURL(value); err != nil {
+		return err.Error()
 	}
 	return ""
 }
 
-func brokenRedisURL(value string) string {
-	if _, err := ParseRedisURL(value); err != nil {
-		return "cannot be used: " + err.Error()
-	}
-	return ""
-}
-
-func brokenSecret(value string) string {
+func validateSecret(value string) string {
 	switch {
 	case len(value) < minSecretBytes:
 		return fmt.Sprintf("has fewer than %d bytes", minSecretBytes)
 	case strings.ContainsFunc(value, separatesSecrets) || strings.TrimSpace(value) != value:
-		// It could not be listed in ROLLCALL_SECRET_PREVIOUS later.
+		// It could not be listed in ROLLCALL_SECRET_PREVIOUS later, because a
+		// comma separates values there.
 		return "holds a comma or a line break, or has white space around it"
 	default:
 		return ""
 	}
 }
 
-func brokenListen(value string) string {
+func validateListen(value string) string {
 	host, port, err := net.SplitHostPort(value)
 	if err != nil {
 		return "is not host:port"
@@ -187,7 +216,7 @@ func brokenListen(value string) string {
 	return ""
 }
 
-func brokenPublicURL(value string) string {
+func validatePublicURL(value string) string {
 	u, err := url.Parse(value)
 	switch {
 	case err != nil || u.Scheme != "http" && u.Scheme != "https":
@@ -204,7 +233,7 @@ func brokenPublicURL(value string) string {
 	}
 }
 
-func brokenOTLPEndpoint(value string) string {
+func validateOTLPEndpoint(value string) string {
 	u, err := url.Parse(value)
 	switch {
 	case err != nil || u.Scheme != "http" && u.Scheme != "https":
@@ -218,7 +247,7 @@ func brokenOTLPEndpoint(value string) string {
 	}
 }
 
-func brokenBrand(value string) string {
+func validateBrand(value string) string {
 	switch {
 	case !utf8.ValidString(value) || strings.TrimSpace(value) == "" || strings.ContainsFunc(value, func(r rune) bool { return !unicode.IsPrint(r) }):
 		return "is blank or holds characters that cannot be printed"
@@ -229,7 +258,7 @@ func brokenBrand(value string) string {
 	}
 }
 
-func brokenToken(value string) string {
+func validateToken(value string) string {
 	switch {
 	case len(value) < minTokenLength:
 		return fmt.Sprintf("has fewer than %d characters", minTokenLength)
@@ -239,54 +268,4 @@ func brokenToken(value string) string {
 	default:
 		return ""
 	}
-}
-
-func brokenSMTPURL(value string) string {
-	if _, err := smtp.ParseURL(value); err != nil {
-		return "cannot be used: " + err.Error()
-	}
-	return ""
-}
-
-func brokenAddress(value string) string {
-	address, err := mail.ParseAddress(value)
-	if err != nil || address.Address != value || len(value) > maxAddressLength {
-		return "is not an e-mail address"
-	}
-	return ""
-}
-
-func brokenLogFormat(value string) string {
-	if value != "text" && value != "json" {
-		return "is neither text nor json"
-	}
-	return ""
-}
-
-func brokenAddresses(value string) string {
-	if _, err := egress.ParseAddresses(value); err != nil {
-		return "holds something that is neither an address nor a CIDR block"
-	}
-	return ""
-}
-
-func brokenImportAdmins(value string) string {
-	if value != "imports" && value != "admin" {
-		return "is neither imports nor admin"
-	}
-	return ""
-}
-
-func brokenYesNo(value string) string {
-	if value != "yes" && value != "no" {
-		return "is neither yes nor no"
-	}
-	return ""
-}
-
-func brokenSecondFactor(value string) string {
-	if value != "optional" && value != "administrators" {
-		return "is neither optional nor administrators"
-	}
-	return ""
 }

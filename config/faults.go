@@ -6,8 +6,8 @@ import (
 	"strings"
 )
 
-// Fault is one thing wrong with the environment. It never holds the value of
-// the variable.
+// Fault is one error in the environment. It never contains the value of the
+// variable.
 type Fault struct {
 	Variable string // such as ROLLCALL_MAX_ROWS, or its _FILE form
 	Problem  string // what is wrong: "is not a whole number"
@@ -21,7 +21,7 @@ func (f Fault) String() string { return fmt.Sprintf("%s %s: %s", f.Variable, f.P
 // Config. It is the error of the Load functions; find it with errors.As.
 type Faults []Fault
 
-// Error returns all faults, one a line.
+// Error returns all faults, one per line.
 func (f Faults) Error() string {
 	var text strings.Builder
 	if len(f) == 1 {
@@ -35,7 +35,7 @@ func (f Faults) Error() string {
 	return text.String()
 }
 
-// about tells whether a variable has a fault already, itself or as a file.
+// about reports whether a variable, or its file, already has a fault.
 func (f Faults) about(variable string) bool {
 	return slices.ContainsFunc(f, func(fault Fault) bool {
 		return fault.Variable == variable || fault.Variable == variable+fileSuffix

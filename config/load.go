@@ -19,7 +19,8 @@ import (
 const (
 	fileSuffix = "_FILE"
 
-	// maxFileBytes is the most a NAME_FILE may hold: more is a wrong path.
+	// maxFileBytes bounds the size of a NAME_FILE: a larger file is a wrong
+	// path.
 	maxFileBytes = 64 << 10
 )
 
@@ -38,17 +39,21 @@ func LoadMigrate(environ []string) (Config, error) { return load(programMigrate,
 // settings. The error is Faults.
 func LoadToken(environ []string) (Config, error) { return load(programToken, environ) }
 
-// LoadUser reads what the user command needs: the database, and what goes into
-// a set-password link. The error is Faults.
+// LoadUser reads what the user command needs: the database, and the settings of
+// set-password links. The error is Faults.
 func LoadUser(environ []string) (Config, error) { return load(programUser, environ) }
 
 // LoadImport reads what the import command needs: the API's address and a
-// token. Nothing is required, for both may come as flags. The error is Faults.
+// token. Nothing is required, because both can be flags. The error is Faults.
 func LoadImport(environ []string) (Config, error) { return load(programImport, environ) }
 
-// LoadDev reads what can be chosen for dev. The database, Redis, the mail
-// server and the secret are left unset, whatever the environment says: dev
-// starts its own and fills them in. The error is Faults.
+// LoadBounce reads what the bounce command needs: the database, and the secret that
+// signs tokens. The error is Faults.
+func LoadBounce(environ []string) (Config, error) { return load(programBounce, environ) }
+
+// LoadDev reads the settings of dev. The database, Redis, the mail server and
+// the secret are left unset even if the environment has them: dev starts its
+// own and fills them in. The error is Faults.
 func LoadDev(environ []string) (Config, error) { return load(programDev, environ) }
 
 // load reads the variables of one program; fields it does not read stay zero.
@@ -83,8 +88,12 @@ func load(p program, environ []string) (Config, error) {
 		}
 	}
 	if c.RequiresTLS() {
-		faults = append(faults, c.exposedBeyond(faults)...)
+		faults = append(faults, c.insecureBeyond(faults)...)
 	}
+	faults = append(faults, c.unusableFrom(faults)...)
+	faults = append(faults, c.unusableOAuth(faults)...)
+	faults = append(faults, c.unusableBounces()...)
+	faults = append(faults, c.uselessReminders(faults)...)
 	if len(faults) > 0 {
 		return Config{}, inOrder(faults)
 	}
@@ -105,7 +114,7 @@ func lookUp(f field, given map[string]string) (value string, set bool, fault *Fa
 	}
 	value, err := readFile(path)
 	if err != nil {
-		// The path is left out: somebody may have put the secret itself there.
+		// Without the path, because it may be the secret itself by mistake.
 		return "", false, &Fault{f.name() + fileSuffix, "names a file that cannot be used (" + err.Error() + ")",
 			"set it to the path of a readable file that holds the value"}
 	}
@@ -139,11 +148,12 @@ func readUpTo(path string, limit int64) ([]byte, error) {
 	return io.ReadAll(io.LimitReader(file, limit+1))
 }
 
-// parse fills c with the values and reports those that are not of their
-// field's type.
+// parse fills c with the values and reports those that do not fit their field's
+// type.
 //
-// The library is kept from applying defaults, which load has done already: it
-// would do so for fields the program does not read, and for "empty is off".
+// The library must not apply defaults, because load already has: it would also
+// set fields that the program does not read, and override values that are empty
+// on purpose.
 func parse(c *Config, values map[string]string) (faults Faults) {
 	err := env.ParseWithOptions(c, env.Options{Environment: values, DefaultValueTagName: "unused"})
 	var all env.AggregateError
@@ -187,8 +197,8 @@ func inOrder(faults Faults) Faults {
 	return faults
 }
 
-// settle brings checked values into the form the rest of the program expects,
-// and fills in the defaults that depend on other values or on the machine.
+// settle normalizes checked values and fills in the defaults that depend on
+// other values or on the machine.
 func (c *Config) settle(p program, given map[string]string) {
 	unset := func(name string) bool { return given[name] == "" && given[name+fileSuffix] == "" }
 	if p == programDev && unset("ROLLCALL_DATA_DIR") && os.Geteuid() == 0 {
@@ -202,7 +212,7 @@ func (c *Config) settle(p program, given map[string]string) {
 	c.ServerURL = strings.TrimSuffix(c.ServerURL, "/")
 }
 
-// localURL returns where a browser on this machine finds a listener.
+// localURL returns the address of a listener for a browser on this machine.
 func localURL(listen string) string {
 	host, port, _ := net.SplitHostPort(listen)
 	if ip := net.ParseIP(host); host == "" || ip != nil && (ip.IsLoopback() || ip.IsUnspecified()) {

@@ -23,7 +23,8 @@ const (
 	redisURL    = "redis://:hunter2@redis.example.com/1"
 )
 
-// environment returns what the API and the worker need, then more.
+// environment returns the required settings of the API and the worker, then
+// more.
 func environment(more ...string) []string {
 	return append([]string{"DATABASE_URL=" + databaseURL, "REDIS_URL=" + redisURL, "ROLLCALL_SECRET=" + secret}, more...)
 }
@@ -39,8 +40,8 @@ func TestLoadAPIDefaults(t *testing.T) {
 		Listen: ":8080", MetricsListen: "127.0.0.1:9090", PublicURL: "http://localhost:8080", Brand: "SecureAI",
 		MailFrom: "no-reply@localhost", InvitationTTL: 72 * time.Hour,
 		MaxUploadBytes: 268435456, MaxRows: 1000000, ImportWait: 10 * time.Second, Retention: 720 * time.Hour,
-		LimitUploads: 3000, LimitPolls: 1000, LimitFailures: 100, LimitImports: 5000,
-		LogLevel: slog.LevelInfo, SMTPAllowPrivate: "true", SecondFactor: "optional",
+		LimitUploads: 3000, LimitUploadBytes: 10 << 30, LimitPolls: 1000, LimitFailures: 100, LimitImports: 5000,
+		LogLevel: slog.LevelInfo, SMTPAllowPrivate: "true", ImportAdmins: "admin", SecondFactor: "optional",
 	}
 	if diff := diffConfig(want, got); diff != "" {
 		t.Errorf("LoadAPI (-want +got):\n%s", diff)
@@ -57,7 +58,7 @@ func TestLoadWorkerDefaults(t *testing.T) {
 		DatabaseURL: databaseURL, RequireTLS: "no", RedisURL: redisURL, Secret: secret,
 		MetricsListen: "127.0.0.1:9091", PublicURL: "http://localhost:8080", Brand: "SecureAI",
 		MailFrom: "no-reply@localhost", MailConcurrency: 4, InvitationTTL: 72 * time.Hour,
-		MaxRows: 1000000, Retention: 720 * time.Hour, ImportAdmins: "imports", SMTPAllowPrivate: "true",
+		MaxRows: 1000000, Retention: 720 * time.Hour, ImportAdmins: "admin", MaxDisable: "20%", SMTPAllowPrivate: "true",
 	}
 	if diff := diffConfig(want, got); diff != "" {
 		t.Errorf("LoadWorker (-want +got):\n%s", diff)
@@ -77,8 +78,8 @@ func TestLoadDevDefaults(t *testing.T) {
 	want := config.Config{
 		Listen: "0.0.0.0:8123", MetricsListen: "127.0.0.1:9090", PublicURL: "http://localhost:8123", Brand: "SecureAI",
 		MailFrom: "no-reply@localhost", MailConcurrency: 4, InvitationTTL: 72 * time.Hour,
-		MaxUploadBytes: 268435456, MaxRows: 1000000, ImportWait: 10 * time.Second, Retention: 720 * time.Hour, ImportAdmins: "imports", SMTPAllowPrivate: "true",
-		LimitUploads: 3000, LimitPolls: 1000, LimitFailures: 100, LimitImports: 5000,
+		MaxUploadBytes: 268435456, MaxRows: 1000000, ImportWait: 10 * time.Second, Retention: 720 * time.Hour, ImportAdmins: "admin", MaxDisable: "20%", SMTPAllowPrivate: "true",
+		LimitUploads: 3000, LimitUploadBytes: 10 << 30, LimitPolls: 1000, LimitFailures: 100, LimitImports: 5000,
 		WebhookAllowPrivate: "127.0.0.0/8,::1", DataDir: dataDir, DevAdminEmail: "admin@example.com", SecondFactor: "optional",
 	}
 	if diff := diffConfig(want, got); diff != "" {
@@ -113,7 +114,7 @@ func TestLoadEverything(t *testing.T) {
 		"ROLLCALL_BRAND=Kestrel & Söhne", "ADMIN_API_TOKEN="+secret, "SMTP_URL=smtp://u:p@mx.example.com",
 		"ROLLCALL_MAIL_FROM=hr@example.com", "ROLLCALL_INVITATION_TTL=90m", "ROLLCALL_MAX_UPLOAD_BYTES=1",
 		"ROLLCALL_MAX_ROWS=100000000", "ROLLCALL_IMPORT_WAIT=0s", "ROLLCALL_RETENTION=1s", "ROLLCALL_SMTP_ALLOW_PRIVATE=10.0.0.0/8", "ROLLCALL_SECOND_FACTOR=administrators", "ROLLCALL_LOG=json",
-		"ROLLCALL_LIMIT_UPLOADS=1", "ROLLCALL_LIMIT_POLLS=2", "ROLLCALL_LIMIT_AUTH_FAILURES=3", "ROLLCALL_LIMIT_IMPORTS=4", "ROLLCALL_LOG_LEVEL=DEBUG",
+		"ROLLCALL_LIMIT_UPLOADS=1", "ROLLCALL_LIMIT_UPLOAD_BYTES=5", "ROLLCALL_LIMIT_POLLS=2", "ROLLCALL_LIMIT_AUTH_FAILURES=3", "ROLLCALL_LIMIT_IMPORTS=4", "ROLLCALL_LOG_LEVEL=DEBUG",
 	))
 	if err != nil {
 		t.Fatal(err)
@@ -124,8 +125,8 @@ func TestLoadEverything(t *testing.T) {
 		Listen:         "[::1]:80", PublicURL: "https://rollcall.example.com:8443",
 		Brand: "Kestrel & Söhne", AdminAPIToken: secret, SMTPURL: "smtp://u:p@mx.example.com",
 		MailFrom: "hr@example.com", InvitationTTL: 90 * time.Minute, MaxUploadBytes: 1,
-		LimitUploads: 1, LimitPolls: 2, LimitFailures: 3, LimitImports: 4,
-		MaxRows: 100000000, Retention: time.Second, SMTPAllowPrivate: "10.0.0.0/8", SecondFactor: "administrators", LogFormat: "json", LogLevel: slog.LevelDebug,
+		LimitUploads: 1, LimitUploadBytes: 5, LimitPolls: 2, LimitFailures: 3, LimitImports: 4,
+		MaxRows: 100000000, Retention: time.Second, SMTPAllowPrivate: "10.0.0.0/8", SecondFactor: "administrators", ImportAdmins: "admin", LogFormat: "json", LogLevel: slog.LevelDebug,
 	}
 	if diff := diffConfig(want, got); diff != "" {
 		t.Errorf("LoadAPI (-want +got):\n%s", diff)
@@ -156,7 +157,7 @@ func TestEmptyIsUnset(t *testing.T) {
 	}
 }
 
-// What a command does not read cannot keep it from starting.
+// A variable that a command does not read cannot keep it from starting.
 func TestCommandsReadOnlyTheirOwn(t *testing.T) {
 	t.Parallel()
 	for name, tt := range map[string]struct {
@@ -221,17 +222,20 @@ func TestFaults(t *testing.T) {
 		{"ROLLCALL_PUBLIC_URL", "https://x.example?", "has something after the host"},
 		{"ROLLCALL_PUBLIC_URL", "https://x.example#", "has something after the host"},
 		{"ROLLCALL_TRUSTED_PROXIES", "10.0.0.1,proxy.internal", "entry 2 is neither an address nor a CIDR block"},
-		{"ROLLCALL_TRUSTED_PROXIES", "0.0.0.0/0", "entry 1 would trust everybody"},
+		{"ROLLCALL_TRUSTED_PROXIES", "0.0.0.0/0", "entry 1 would trust every client"},
 		{"ROLLCALL_BRAND", "  ", "is blank or holds characters that cannot be printed"},
 		{"ROLLCALL_BRAND", "Secure\nBcc: x", "is blank or holds characters that cannot be printed"},
 		{"ROLLCALL_BRAND", strings.Repeat("x", 65), "has more than 64 characters"},
 		{"ADMIN_API_TOKEN", "secret", "has fewer than 32 characters"},
 		{"ADMIN_API_TOKEN", secret + " x", "holds white space or characters beyond ASCII"},
 		{"ROLLCALL_WEBHOOK_ALLOW_PRIVATE", "10.0.0.0/8,everybody", "holds something that is neither an address nor a CIDR block"},
+		{"SMTP_URL", "smtp://mx.example.com?hello=", "cannot be used: SMTP URL: hello must be a host name, such as rollcall.example.com"},
 		{"SMTP_URL", "https://mx.example.com", "cannot be used: SMTP URL: must start with smtp://"},
-		{"ROLLCALL_MAIL_FROM", "SecureAI <no-reply@example.com>", "is not an e-mail address"},
-		{"ROLLCALL_MAIL_FROM", "no-reply", "is not an e-mail address"},
-		{"ROLLCALL_MAIL_FROM", "a@b.example\r\nBcc: x@y.example", "is not an e-mail address"},
+		{"ROLLCALL_MAIL_FROM", "SecureAI <no-reply@example.com>", "is not an email address"},
+		{"ROLLCALL_MAIL_FROM", "no-reply", "is not an email address"},
+		{"ROLLCALL_MAIL_FROM", "ä@example.com", "is not an email address"},
+		{"ROLLCALL_MAIL_FROM", "a@[127.0.0.1]", "is not an email address"},
+		{"ROLLCALL_MAIL_FROM", "a@b.example\r\nBcc: x@y.example", "is not an email address"},
 		{"ROLLCALL_INVITATION_TTL", "72", "is not a duration"},
 		{"ROLLCALL_INVITATION_TTL", "0s", "is less than 1s"},
 		{"ROLLCALL_INVITATION_TTL", "-72h", "is less than 1s"},
@@ -257,7 +261,7 @@ func TestFaults(t *testing.T) {
 	}
 }
 
-// checkFault wants exactly one fault, which does not repeat the value.
+// checkFault requires exactly one fault, which does not repeat the value.
 func checkFault(t *testing.T, got config.Faults, variable, value, problem string) {
 	t.Helper()
 	if len(got) != 1 || got[0].Variable != variable || got[0].Problem != problem || got[0].Remedy == "" {

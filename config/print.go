@@ -7,8 +7,8 @@ import (
 	"strings"
 )
 
-// Logger returns a logger in the configured format and from the configured
-// level up. isTerminal tells whether a person is watching w.
+// Logger returns a logger with the configured format and level. isTerminal says
+// whether w is a terminal.
 func (c Config) Logger(w io.Writer, isTerminal bool) *slog.Logger {
 	options := &slog.HandlerOptions{Level: c.LogLevel}
 	if c.LogFormat == "text" || c.LogFormat == "" && isTerminal {

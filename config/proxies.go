@@ -7,7 +7,7 @@ import (
 )
 
 // ParseProxies reads addresses and CIDR blocks separated by commas. The error
-// repeats nothing of the text.
+// repeats no part of the text.
 func ParseProxies(text string) ([]netip.Prefix, error) {
 	var blocks []netip.Prefix
 	for i, part := range strings.Split(text, ",") {
@@ -24,16 +24,9 @@ func ParseProxies(text string) ([]netip.Prefix, error) {
 			block = netip.PrefixFrom(address, address.BitLen())
 		}
 		if block.Bits() == 0 {
-			return nil, fmt.Errorf("entry %d would trust everybody", i+1)
+			return nil, fmt.Errorf("entry %d would trust every client", i+1)
 		}
 		blocks = append(blocks, block.Masked())
 	}
 	return blocks, nil
-}
-
-func brokenProxies(value string) string {
-	if _, err := ParseProxies(value); err != nil {
-		return err.Error()
-	}
-	return ""
 }

@@ -1,6 +1,7 @@
 package config
 
 import (
+	"cmp"
 	"crypto/tls"
 	"errors"
 	"fmt"
@@ -10,6 +11,7 @@ import (
 	"strings"
 
 	"github.com/hibiken/asynq"
+	"github.com/redis/go-redis/v9"
 )
 
 const (
@@ -18,8 +20,8 @@ const (
 	maxRedisDB   = 1 << 16 // more than any server is configured with
 )
 
-// RedisOptions returns how to connect to RedisURL. It is for a Config that a
-// Load function returned or dev filled in; the error is ParseRedisURL's.
+// RedisOptions returns the options to connect to RedisURL. It is for a Config
+// that a Load function returned or dev filled in; the error is ParseRedisURL's.
 func (c Config) RedisOptions() (asynq.RedisConnOpt, error) { return ParseRedisURL(c.RedisURL.Reveal()) }
 
 // ParseRedisURL reads
@@ -34,49 +36,35 @@ func (c Config) RedisOptions() (asynq.RedisConnOpt, error) { return ParseRedisUR
 // The database is 0 unless given. The result's MakeRedisClient is a
 // redis.UniversalClient. No error repeats any part of the URL.
 func ParseRedisURL(raw string) (asynq.RedisConnOpt, error) {
-	u, hosts, err := splitRedisURL(raw)
-	if err != nil {
-		return nil, err
+	scheme, rest, found := strings.Cut(raw, "://")
+	if !found {
+		return nil, errors.New("not a URL")
 	}
-	db, err := redisDB(u.Path)
-	if err != nil {
-		return nil, err
-	}
-	query, err := url.ParseQuery(u.RawQuery)
+	rest, parameters, _ := strings.Cut(rest, "?")
+	query, err := url.ParseQuery(parameters)
 	if err != nil {
 		return nil, errors.New("the part after ? is malformed")
 	}
-	switch u.Scheme {
+	switch scheme {
 	case "redis", "rediss":
-		return singleRedis(u, hosts, db, query)
+		// Package redis would accept parameters, including one that disables
+		// certificate checks.
+		if len(query) != 0 || strings.Contains(rest, ",") {
+			return nil, errors.New("more than one host, or anything after ?, needs redis-sentinel://")
+		}
+		o, err := redisServer(scheme, rest, redisPort)
+		if err != nil {
+			return nil, err
+		}
+		return asynq.RedisClientOpt{Addr: o.Addr, Username: o.Username, Password: o.Password, DB: o.DB, TLSConfig: o.TLSConfig}, nil
 	case "redis-sentinel":
-		return sentinelRedis(u, hosts, db, query)
+		return redisSentinel(rest, query)
 	default:
 		return nil, errors.New("must start with redis://, rediss:// or redis-sentinel://")
 	}
 }
 
-func singleRedis(u *url.URL, hosts []string, db int, query url.Values) (asynq.RedisConnOpt, error) {
-	if len(hosts) != 1 || len(query) != 0 {
-		return nil, errors.New("more than one host, or anything after ?, needs redis-sentinel://")
-	}
-	addr, err := hostPort(hosts[0], redisPort)
-	if err != nil {
-		return nil, err
-	}
-	opt := asynq.RedisClientOpt{Addr: addr, DB: db, Username: u.User.Username()}
-	opt.Password, _ = u.User.Password()
-	if u.Scheme == "rediss" {
-		host, _, err := net.SplitHostPort(addr)
-		if err != nil {
-			return nil, errors.New("the host is malformed")
-		}
-		opt.TLSConfig = &tls.Config{ServerName: host, MinVersion: tls.VersionTLS12}
-	}
-	return opt, nil
-}
-
-func sentinelRedis(u *url.URL, hosts []string, db int, query url.Values) (asynq.RedisConnOpt, error) {
+func redisSentinel(rest string, query url.Values) (asynq.RedisConnOpt, error) {
 	for key, values := range query {
 		switch key {
 		case "master", "sentinel_user", "sentinel_password", "tls":
@@ -94,79 +82,51 @@ func sentinelRedis(u *url.URL, hosts []string, db int, query url.Values) (asynq.
 		MasterName:       query.Get("master"),
 		SentinelUsername: query.Get("sentinel_user"),
 		SentinelPassword: query.Get("sentinel_password"),
-		Username:         u.User.Username(),
-		DB:               db,
 	}
-	opt.Password, _ = u.User.Password()
 	switch query.Get("tls") {
 	case "", "false":
 	case "true":
-		// Without a ServerName each certificate is held against the host dialled.
+		// Without a ServerName, each certificate is checked against the host
+		// dialed.
 		opt.TLSConfig = &tls.Config{MinVersion: tls.VersionTLS12}
 	default:
 		return nil, errors.New("tls must be true or false")
 	}
-	for _, host := range hosts {
-		addr, err := hostPort(host, sentinelPort)
+	// A URL has one host, so each host of the list is parsed with the rest of
+	// the URL.
+	authority, path, _ := strings.Cut(rest, "/")
+	at := strings.LastIndexByte(authority, '@') + 1
+	for host := range strings.SplitSeq(authority[at:], ",") {
+		o, err := redisServer("redis", authority[:at]+host+"/"+path, sentinelPort)
 		if err != nil {
 			return nil, err
 		}
-		opt.SentinelAddrs = append(opt.SentinelAddrs, addr)
+		opt.SentinelAddrs = append(opt.SentinelAddrs, o.Addr)
+		opt.Username, opt.Password, opt.DB = o.Username, o.Password, o.DB
 	}
 	return opt, nil
 }
 
-// splitRedisURL parses a URL whose authority may list several hosts, which
-// url.Parse does not know: it gets the URL without them.
-func splitRedisURL(raw string) (u *url.URL, hosts []string, err error) {
-	scheme, rest, found := strings.Cut(raw, "://")
-	if !found {
-		return nil, nil, errors.New("not a URL")
-	}
-	end := strings.IndexAny(rest, "/?#")
-	if end < 0 {
-		end = len(rest)
-	}
-	authority, tail := rest[:end], rest[end:]
-	at := strings.LastIndexByte(authority, '@')
-	u, err = url.Parse(scheme + "://" + authority[:at+1] + "host" + tail)
+// redisServer reads the URL of one server.
+func redisServer(scheme, rest, defaultPort string) (*redis.Options, error) {
+	u, err := url.Parse(scheme + "://" + rest)
 	if err != nil {
-		return nil, nil, errors.New("not a URL (percent-encode special characters in the password)")
+		return nil, errors.New("not a URL (percent-encode special characters in the password)")
 	}
 	if u.Fragment != "" {
-		return nil, nil, errors.New("nothing may follow # (percent-encode special characters in the password)")
+		return nil, errors.New("nothing may follow # (percent-encode special characters in the password)")
 	}
-	return u, strings.Split(authority[at+1:], ","), nil
-}
-
-// hostPort completes host or host:port with the default port.
-func hostPort(text, port string) (string, error) {
-	host := text
-	if h, p, err := net.SplitHostPort(text); err == nil {
-		host, port = h, p
-	} else {
-		host = strings.TrimSuffix(strings.TrimPrefix(host, "["), "]")
-		if strings.Contains(host, ":") && net.ParseIP(host) == nil {
-			return "", errors.New("a host is malformed")
-		}
+	if u.Hostname() == "" || strings.ContainsAny(u.Hostname(), "@[] \t%") {
+		return nil, errors.New("a host is missing or malformed")
 	}
-	if host == "" || strings.ContainsAny(host, "@[] \t%") {
-		return "", errors.New("a host is missing or malformed")
-	}
+	port := cmp.Or(u.Port(), defaultPort)
 	if n, err := strconv.ParseUint(port, 10, 16); err != nil || n == 0 {
-		return "", errors.New("a port is not a number from 1 to 65535")
+		return nil, errors.New("a port is not a number from 1 to 65535")
 	}
-	return net.JoinHostPort(host, port), nil
-}
-
-func redisDB(path string) (int, error) {
-	digits := strings.Trim(path, "/")
-	if digits == "" {
-		return 0, nil
+	u.Host = net.JoinHostPort(u.Hostname(), port)
+	o, err := redis.ParseURL(u.String())
+	if err != nil || o.DB < 0 || o.DB > maxRedisDB {
+		return nil, errors.New("the path is not a database number")
 	}
-	db, err := strconv.Atoi(digits)
-	if err != nil || db < 0 || db > maxRedisDB {
-		return 0, errors.New("the path is not a database number")
-	}
-	return db, nil
+	return o, nil
 }

@@ -6,9 +6,8 @@ import (
 	"strings"
 )
 
-// Secret is a value that must not be seen. However it is printed, logged or
-// marshalled, it only says whether it is set; Reveal returns it. The zero
-// value is not set.
+// Secret is a value that must not be shown. Printing, logging or marshaling it
+// only says whether it is set; Reveal returns it. The zero value is not set.
 type Secret string
 
 // Reveal returns the value itself.
@@ -31,7 +30,7 @@ func (s Secret) MarshalText() ([]byte, error) { return []byte(s.String()), nil }
 // LogValue returns String.
 func (s Secret) LogValue() slog.Value { return slog.StringValue(s.String()) }
 
-// Secrets is a list of values that must not be seen.
+// Secrets is a list of values that must not be shown.
 type Secrets []Secret
 
 // UnmarshalText reads values separated by commas or line breaks. White space

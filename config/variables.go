@@ -17,6 +17,7 @@ const (
 	programToken   program = "token"
 	programUser    program = "user"
 	programImport  program = "import"
+	programBounce  program = "bounce"
 	programDev     program = "dev"
 )
 
@@ -25,7 +26,7 @@ type Variable struct {
 	Name       string   // such as ROLLCALL_LISTEN; also read from Name_FILE
 	Default    string   // in words where it depends on the machine or the program; empty: none
 	Meaning    string   // one line
-	ReadBy     []string // commands: api, worker, migrate, token, user, import, dev
+	ReadBy     []string // commands: api, worker, migrate, token, user, import, bounce, dev
 	RequiredBy []string // those of ReadBy that refuse to start without it
 	Secret     bool     // never shown
 }
@@ -46,8 +47,8 @@ func Describe() []Variable {
 	return variables
 }
 
-// Markdown returns the table of the README: every variable, its default and
-// its meaning.
+// Markdown returns the table in docs/configuration.md: every variable, its
+// default and its meaning.
 func Markdown() string {
 	var table strings.Builder
 	table.WriteString("| variable | default | meaning | read by |\n|---|---|---|---|\n")
@@ -94,7 +95,7 @@ func (f field) requiredBy(p program) bool {
 	return slices.Contains(strings.Fields(f.tag("required")), string(p))
 }
 
-// secret tells whether the value must not be seen.
+// secret reports whether the value must not be shown.
 func (f field) secret() bool {
 	return f.Type == reflect.TypeFor[Secret]() || f.Type == reflect.TypeFor[Secrets]()
 }

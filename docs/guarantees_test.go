@@ -17,13 +17,13 @@ func TestEveryPromiseIsShown(t *testing.T) {
 	promises := 0
 	for line := range lines(t, "guarantees.md") {
 		cells := promise.FindStringSubmatch(line)
-		if cells == nil || cells[1] == "promised" || strings.HasPrefix(cells[1], "---") {
+		if cells == nil || cells[1] == "guarantee" || strings.HasPrefix(cells[1], "---") {
 			continue
 		}
 		promises++
 		tests := testName.FindAllStringSubmatch(cells[3], -1)
 		if n := strings.Count(cells[3], "`"); len(tests) == 0 || n != 2*len(tests) {
-			t.Errorf("the last cell is to name tests, as `package.TestName`, and nothing else: %s", line)
+			t.Errorf("the last cell must name tests, as `package.TestName`, and nothing else: %s", line)
 		}
 		for _, found := range tests {
 			if !slices.Contains(testsOf(t, found[1]), found[2]) {

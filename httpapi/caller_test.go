@@ -11,7 +11,7 @@ import (
 
 func TestTokenIsAskedFor(t *testing.T) {
 	t.Parallel()
-	h := newHouse(t, nil)
+	h := newTestEnv(t, nil)
 	unknown, _ := auth.NewToken()
 	for _, tt := range []struct {
 		name   string
@@ -50,7 +50,7 @@ func TestTokenIsAskedFor(t *testing.T) {
 
 func TestNoAdminTokenIsNotAnEmptyOne(t *testing.T) {
 	t.Parallel()
-	h := newHouse(t, func(d *httpapi.Deps) { d.AdminToken = "" })
+	h := newTestEnv(t, func(d *httpapi.Deps) { d.AdminToken = "" })
 	for _, value := range []string{"Bearer", "Bearer ", "Bearer  "} {
 		a := h.do(call{method: "GET", path: importsPath, token: "-", header: http.Header{"Authorization": {value}}})
 		h.wantProblem(a, 401, "unauthorized")
@@ -60,7 +60,7 @@ func TestNoAdminTokenIsNotAnEmptyOne(t *testing.T) {
 
 func TestRevokedTokenIsNoToken(t *testing.T) {
 	t.Parallel()
-	h := newHouse(t, nil)
+	h := newTestEnv(t, nil)
 	token := h.token("imports")
 	list := call{method: "GET", path: importsPath, token: token}
 	h.want(h.do(list), 200)
@@ -74,17 +74,17 @@ func TestRevokedTokenIsNoToken(t *testing.T) {
 	h.wantProblem(h.do(list), 401, "invalid_token")
 }
 
-// TestScopes asks everything of every kind of token, for an import that it has
-// started itself and for one that it has not.
+// TestScopes tries every request with every kind of token, for an import of its
+// own and for another's.
 func TestScopes(t *testing.T) {
 	t.Parallel()
-	h := newHouse(t, nil)
+	h := newTestEnv(t, nil)
 	others := h.dryRun(people(1))
 	const no, hidden = 403, 404
 	for _, tt := range []struct {
 		name, scopes           string
 		post, own, list, users int
-		foreign, change        int // of an import that somebody else has started
+		foreign, change        int // of another caller's import
 		sees                   int // imports in the list, after its own
 	}{
 		{"imports", "imports", 200, 200, 200, no, hidden, hidden, 1},
@@ -112,13 +112,13 @@ func TestScopes(t *testing.T) {
 			h.want(a, tt.post)
 			if tt.own != 0 {
 				own := as[importBody](t, a).Links
-				for _, path := range []string{own.Self, own.Errors, own.ErrorsCSV, own.ResultsCSV, own.File, own.Self + "/rows"} {
+				for _, path := range []string{own.Self, own.Errors, own.ErrorsCSV, own.ErrorsXLSX, own.ResultsCSV, own.File, own.Self + "/rows"} {
 					ask("GET", path, tt.own)
 				}
 				ask("POST", own.Self+"/invitations/resend", 202)
 				ask("POST", own.Self+"/confirm", 202)
 			}
-			for _, path := range []string{"", "/errors", "/errors.csv", "/results.csv", "/file", "/rows"} {
+			for _, path := range []string{"", "/errors", "/errors.csv", "/errors.xlsx", "/results.csv", "/file", "/rows"} {
 				ask("GET", others.Links.Self+path, tt.foreign)
 			}
 			list := as[listBody[importBody]](t, ask("GET", importsPath, tt.list))
@@ -133,6 +133,7 @@ func TestScopes(t *testing.T) {
 			}
 			ask("GET", "/api/admin/users", tt.users)
 			ask("GET", importPath+"/template.csv", 200)
+			ask("GET", importPath+"/template.xlsx", 200)
 			ask("GET", importPath+"/errors", 200)
 			ask("POST", others.Links.Self+"/invitations/resend", tt.change)
 			ask("POST", others.Links.Self+"/confirm", tt.change)

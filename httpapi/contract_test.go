@@ -14,18 +14,21 @@ import (
 	"github.com/getkin/kin-openapi/routers"
 
 	"rollcall/api"
+	"rollcall/apitypes"
 	"rollcall/httpapi"
 	"rollcall/httpapi/problem"
 	"rollcall/report"
 	"rollcall/roster"
 	"rollcall/storage"
 	"rollcall/webhook"
-	"rollcall/wire"
 )
 
-// contract is the API's description, made strict: a member that it does not
-// name is a mistake here, though clients are told to pass over it.
-type contract struct{ doc *openapi3.T }
+// contract is the API description, made strict: an undocumented member is an
+// error here, although clients must ignore it.
+type contract struct {
+	doc   *openapi3.T
+	event *openapi3.Schema // the body of a webhook delivery
+}
 
 // loadContract reads the description once for all tests.
 var loadContract = sync.OnceValues(func() (*contract, error) {
@@ -37,7 +40,9 @@ var loadContract = sync.OnceValues(func() (*contract, error) {
 	if err != nil {
 		return nil, err
 	}
-	c := &contract{doc}
+	event := doc.Webhooks["importEnded"].Post.RequestBody.Value.Content["application/json"].Schema
+	c := &contract{doc, event.Value}
+	c.tighten(event, map[*openapi3.Schema]bool{})
 	for _, s := range doc.Components.Schemas {
 		c.tighten(s, map[*openapi3.Schema]bool{})
 	}
@@ -71,7 +76,7 @@ func (c *contract) tighten(ref *openapi3.SchemaRef, seen map[*openapi3.Schema]bo
 	}
 	s := ref.Value
 	seen[s] = true
-	if len(s.Properties) > 0 {
+	if len(s.Properties) > 0 && s.AdditionalProperties.Schema == nil {
 		s.AdditionalProperties = openapi3.BoolSchema{Has: new(bool)}
 	}
 	for _, p := range s.Properties {
@@ -83,7 +88,7 @@ func (c *contract) tighten(ref *openapi3.SchemaRef, seen map[*openapi3.Schema]bo
 	}
 }
 
-// operation finds what a request is for; nil if it is described nowhere.
+// operation finds the operation of a request; nil if it is not documented.
 func (c *contract) operation(method, path string) (template string, o *openapi3.Operation, params map[string]string) {
 	if method == http.MethodHead {
 		method = http.MethodGet
@@ -113,8 +118,8 @@ func match(template, path string) (params map[string]string, ok bool) {
 	return params, true
 }
 
-// check holds an answer against the description.
-func (c *contract) check(h *house, req *http.Request, a answer) {
+// check compares a response with the description.
+func (c *contract) check(h *testEnv, req *http.Request, a answer) {
 	h.Helper()
 	if id := a.header.Get("X-Request-Id"); len(id) != 36 || id[14] != '7' {
 		h.Errorf("X-Request-Id %q is not a UUIDv7", id)
@@ -148,9 +153,9 @@ func (c *contract) check(h *house, req *http.Request, a answer) {
 	}
 }
 
-// checkProblem holds every answer of 400 and above against the schema of a
-// problem, wherever it comes from. Not being ready is no problem of that kind.
-func (c *contract) checkProblem(h *house, a answer) {
+// checkProblem checks every response of 400 and above against the schema of a
+// problem. The readiness response is the exception.
+func (c *contract) checkProblem(h *testEnv, a answer) {
 	h.Helper()
 	media := a.header.Get("Content-Type")
 	if media == "application/json" && a.status == http.StatusServiceUnavailable || a.status == http.StatusRequestedRangeNotSatisfiable {
@@ -169,7 +174,20 @@ func (c *contract) checkProblem(h *house, a answer) {
 	}
 }
 
-// TestDescriptionIsValid also holds every example against its schema.
+// TestEveryValueIsExplained: the description of a schema whose values are not
+// self-explanatory lists each of them.
+func TestEveryValueIsExplained(t *testing.T) {
+	t.Parallel()
+	for name, s := range described(t).doc.Components.Schemas {
+		for _, value := range enum(s) {
+			if name != "Role" && name != "OnDuplicate" && !strings.Contains(s.Value.Description, "- `"+value+"`: ") {
+				t.Errorf("%s does not explain %s", name, value)
+			}
+		}
+	}
+}
+
+// TestDescriptionIsValid also checks every example against its schema.
 func TestDescriptionIsValid(t *testing.T) {
 	t.Parallel()
 	d, err := api.Load()
@@ -200,7 +218,7 @@ func TestEveryRouteIsDescribedAndEveryDescriptionHasARoute(t *testing.T) {
 	for _, r := range engine.Routes() {
 		path := pathParameter.ReplaceAllString(r.Path, "{$1}")
 		if r.Method == http.MethodHead {
-			continue // GET stands for it
+			continue // covered by GET
 		}
 		registered[r.Method+" "+path] = true
 		if item := d.doc.Paths.Value(path); item == nil || item.GetOperation(r.Method) == nil {
@@ -224,13 +242,19 @@ func TestEveryRouteIsDescribedAndEveryDescriptionHasARoute(t *testing.T) {
 	}
 }
 
-// pathParameter is how gin writes what the description has in braces.
+// pathParameter matches gin's form of the path parameters that the description
+// has in braces.
 var pathParameter = regexp.MustCompile(`:(\w+)`)
 
-// consts are the values of a schema that lists them.
-func (c *contract) consts(schema string) (values []string) {
-	for _, each := range c.doc.Components.Schemas[schema].Value.OneOf {
-		values = append(values, each.Value.Const.(string))
+// values returns the values that a schema lists, sorted.
+func (c *contract) values(schema string) []string {
+	return enum(c.doc.Components.Schemas[schema])
+}
+
+// enum is the values of a schema, sorted.
+func enum(s *openapi3.SchemaRef) (values []string) {
+	for _, each := range s.Value.Enum {
+		values = append(values, each.(string))
 	}
 	slices.Sort(values)
 	return values
@@ -240,7 +264,7 @@ func TestDescribedCodesAreTheProgramsOwn(t *testing.T) {
 	t.Parallel()
 	d := described(t)
 	var rows, files []string
-	for _, e := range roster.Catalogue() {
+	for _, e := range roster.ErrorCatalog() {
 		if e.Scope == "row" {
 			rows = append(rows, string(e.Code))
 		} else {
@@ -251,23 +275,21 @@ func TestDescribedCodesAreTheProgramsOwn(t *testing.T) {
 		"ProblemCode":      texts(problem.Codes()...),
 		"RowCode":          rows,
 		"FileCode":         files,
-		"ImportStatus":     texts(roster.Queued, roster.Checking, roster.Ready, roster.Importing, roster.Completed, roster.Canceled, roster.Failed),
+		"ImportStatus":     texts(roster.Queued, roster.Checking, roster.Ready, roster.Held, roster.Importing, roster.Completed, roster.Canceled, roster.Failed),
 		"DeliveryStatus":   texts(storage.DeliveryPending, storage.DeliveryDelivered, storage.DeliveryFailed),
 		"DeliveryOutcome":  texts(webhook.OK, webhook.Gone, webhook.Refused, webhook.Redirected, webhook.TimedOut, webhook.Barred, webhook.NoName, webhook.BadTLS, webhook.NoAnswer, webhook.Unsent),
-		"EventType":        texts(wire.EventType(roster.Completed), wire.EventType(roster.Canceled), wire.EventType(roster.Failed)),
+		"EventType":        apitypes.EventTypes(),
+		"ChangeType":       texts(roster.ChangeTypes()...),
 		"UserStatus":       texts(roster.Invited, roster.Active, roster.Disabled),
-		"InvitationStatus": texts(roster.InvitationHeld, roster.InvitationPending, roster.InvitationSent, roster.InvitationFailed, roster.InvitationAccepted, roster.InvitationExpired, roster.InvitationRevoked),
+		"InvitationStatus": texts(roster.InvitationHeld, roster.InvitationPending, roster.InvitationSent, roster.InvitationFailed, roster.InvitationBounced, roster.InvitationAccepted, roster.InvitationExpired, roster.InvitationRevoked),
 	} {
 		slices.Sort(want)
-		if got := d.consts(schema); !slices.Equal(got, want) {
+		if got := d.values(schema); !slices.Equal(got, want) {
 			t.Errorf("%s describes %v, want %v", schema, got, want)
 		}
 	}
-	var verdicts []string
-	for _, each := range d.doc.Components.Schemas["Row"].Value.Properties["verdict"].Value.OneOf {
-		verdicts = append(verdicts, each.Value.Const.(string))
-	}
-	if want := texts(report.Import, report.Update, report.Fail); !slices.Equal(verdicts, want) {
+	verdicts := enum(d.doc.Components.Schemas["Row"].Value.Properties["verdict"])
+	if want := texts(report.Fail, report.Import, report.Update); !slices.Equal(verdicts, want) {
 		t.Errorf("verdicts %v, want %v", verdicts, want)
 	}
 }

@@ -23,15 +23,15 @@ type event struct{ id, name, data string }
 
 // stream is an open stream of events.
 type stream struct {
-	h     *house
+	h     *testEnv
 	lines *bufio.Scanner
 	close func()
 	retry string // the last one told
 	beats int    // comments so far
 }
 
-// listen opens a stream that ends with the test at the latest.
-func (h *house) listen(path, lastID string) *stream {
+// listen opens a stream that is closed with the test at the latest.
+func (h *testEnv) listen(path, lastID string) *stream {
 	h.Helper()
 	ctx, cancel := context.WithCancel(h.Context())
 	req, err := http.NewRequestWithContext(ctx, "GET", h.url+path, nil)
@@ -86,8 +86,8 @@ func (s *stream) next() (e event, ok bool) {
 	return event{}, false
 }
 
-// checkEvent holds an event against the description of an import.
-func (h *house) checkEvent(e event) {
+// checkEvent checks an event against the API description of an import.
+func (h *testEnv) checkEvent(e event) {
 	h.Helper()
 	var v map[string]any
 	if err := json.Unmarshal([]byte(e.data), &v); err != nil {
@@ -124,8 +124,8 @@ func (s *stream) wantOver() {
 	}
 }
 
-// queued uploads a file that nobody works on.
-func (h *house) queued(content string) importBody {
+// queued uploads a file that no worker processes.
+func (h *testEnv) queued(content string) importBody {
 	h.Helper()
 	a := silent(h).do(uploadCall([]field{file(content)}, "Prefer", "respond-async"))
 	h.want(a, 202)
@@ -134,14 +134,14 @@ func (h *house) queued(content string) importBody {
 
 func TestEventsFollowAnImportToItsEnd(t *testing.T) {
 	t.Parallel()
-	h := newHouse(t, func(d *httpapi.Deps) { d.Events.Gap = time.Millisecond })
+	h := newTestEnvWithInterval(t, time.Millisecond, nil)
 	i := h.queued(mixed(50))
 	s := h.listen(i.Links.Self+"/events", "")
 	id, err := strconv.Atoi(s.want("progress", "queued").id)
 	if err != nil {
 		t.Fatal(err)
 	}
-	h.bell.start(uuid.MustParse(i.ID))
+	h.queue.start(uuid.MustParse(i.ID))
 	var last event
 	for {
 		e, ok := s.next()
@@ -168,7 +168,7 @@ func TestEventsFollowAnImportToItsEnd(t *testing.T) {
 
 func TestEventsGoOnFromTheLastOne(t *testing.T) {
 	t.Parallel()
-	h := newHouse(t, nil)
+	h := newTestEnv(t, nil)
 	i := h.imported(people(1))
 	path := i.Links.Self + "/events"
 	s := h.listen(path, "")
@@ -180,7 +180,7 @@ func TestEventsGoOnFromTheLastOne(t *testing.T) {
 	for _, old := range []string{"0", "-1", "x"} {
 		h.listen(path, old).want("progress", "completed")
 	}
-	h.listen(path, at).want("end", "completed") // it may not have arrived
+	h.listen(path, at).want("end", "completed") // the client may have missed it
 
 	i = h.queued(people(2))
 	path = i.Links.Self + "/events"
@@ -195,7 +195,7 @@ func TestEventsGoOnFromTheLastOne(t *testing.T) {
 
 func TestEventsOfADryRunEndWhenItIsReady(t *testing.T) {
 	t.Parallel()
-	h := newHouse(t, nil)
+	h := newTestEnv(t, nil)
 	path := h.dryRun(people(1)).Links.Self + "/events"
 	s := h.listen(path, "")
 	s.want("progress", "ready")
@@ -203,11 +203,11 @@ func TestEventsOfADryRunEndWhenItIsReady(t *testing.T) {
 	s.wantOver()
 }
 
-// TestEventsKeepTheirDistance changes an import without pause.
+// TestEventsKeepTheirDistance changes an import continuously.
 func TestEventsKeepTheirDistance(t *testing.T) {
 	t.Parallel()
 	const gap = 100 * time.Millisecond
-	h := newHouse(t, func(d *httpapi.Deps) { d.Events.Gap = gap })
+	h := newTestEnvWithInterval(t, gap, nil)
 	i := h.queued(people(1))
 	busy, rest := context.WithCancel(t.Context())
 	var changing sync.WaitGroup
@@ -235,11 +235,11 @@ func TestEventsKeepTheirDistance(t *testing.T) {
 
 func TestSilentStreamBeats(t *testing.T) {
 	t.Parallel()
-	h := newHouse(t, func(d *httpapi.Deps) { d.Events.Heartbeat, d.Events.Life = time.Millisecond, 200*time.Millisecond })
+	h := newTestEnv(t, func(d *httpapi.Deps) { d.Events.Heartbeat, d.Events.MaxAge = time.Millisecond, 200*time.Millisecond })
 	i := h.queued(people(1))
 	s := h.listen(i.Links.Self+"/events", "")
 	s.want("progress", "queued")
-	s.wantOver() // its life is over, the import is not
+	s.wantOver() // the stream's time is up, the import goes on
 	if s.beats == 0 {
 		t.Error("a silent stream showed no sign of life")
 	}
@@ -251,7 +251,7 @@ func TestSilentStreamBeats(t *testing.T) {
 func TestShutdownEndsStreams(t *testing.T) {
 	t.Parallel()
 	stopping := make(chan struct{})
-	h := newHouse(t, func(d *httpapi.Deps) { d.Stopping = stopping })
+	h := newTestEnv(t, func(d *httpapi.Deps) { d.Stopping = stopping })
 	s := h.listen(h.queued(people(1)).Links.Self+"/events", "")
 	s.want("progress", "queued")
 	close(stopping)
@@ -260,7 +260,7 @@ func TestShutdownEndsStreams(t *testing.T) {
 
 func TestListenersAreBounded(t *testing.T) {
 	t.Parallel()
-	h := newHouse(t, func(d *httpapi.Deps) { d.Events.Listeners = 1 })
+	h := newTestEnv(t, func(d *httpapi.Deps) { d.Events.MaxStreams = 1 })
 	path := h.queued(people(1)).Links.Self + "/events"
 	s := h.listen(path, "")
 	s.want("progress", "queued")
@@ -275,10 +275,10 @@ func TestListenersAreBounded(t *testing.T) {
 	}
 }
 
-// TestManyListenersHearTheEnd is what one reader for all has to hold.
+// TestManyListenersHearTheEnd: one reader serves many streams.
 func TestManyListenersHearTheEnd(t *testing.T) {
 	t.Parallel()
-	h := newHouse(t, func(d *httpapi.Deps) { d.Events.Gap = time.Millisecond })
+	h := newTestEnvWithInterval(t, time.Millisecond, nil)
 	i := h.queued(people(20))
 	const n = 100
 	var ready, all sync.WaitGroup
@@ -297,7 +297,7 @@ func TestManyListenersHearTheEnd(t *testing.T) {
 		})
 	}
 	ready.Wait()
-	h.bell.start(uuid.MustParse(i.ID))
+	h.queue.start(uuid.MustParse(i.ID))
 	all.Wait()
 	if same := slices.Compact(ends); len(same) != 1 || !strings.Contains(same[0], `"status":"completed"`) {
 		t.Errorf("listeners were told %d different ends: %.300q", len(same), same)
@@ -306,7 +306,7 @@ func TestManyListenersHearTheEnd(t *testing.T) {
 
 func TestEventsAreForThoseWhoMaySeeTheImport(t *testing.T) {
 	t.Parallel()
-	h := newHouse(t, nil)
+	h := newTestEnv(t, nil)
 	path := h.imported(people(1)).Links.Self + "/events"
 	h.wantProblem(h.do(call{method: "GET", path: path, token: h.token("imports")}), 404, "not_found")
 	h.wantProblem(h.do(call{method: "GET", path: path, token: "-"}), 401, "unauthorized")

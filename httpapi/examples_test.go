@@ -12,9 +12,9 @@ import (
 	"rollcall/httpapi/problem"
 )
 
-// TestEveryCallAndEveryProblemHasAnExample: and each example of a problem is what
-// the program would say. That examples fit their schemas, [TestDescriptionIsValid]
-// sees to.
+// TestEveryCallAndEveryProblemHasAnExample: and each example of a problem is
+// what the program would send. [TestDescriptionIsValid] checks examples against
+// their schemas.
 func TestEveryCallAndEveryProblemHasAnExample(t *testing.T) {
 	t.Parallel()
 	d := described(t)
@@ -24,7 +24,7 @@ func TestEveryCallAndEveryProblemHasAnExample(t *testing.T) {
 			at := method + " " + path
 			if o.RequestBody != nil {
 				for media, m := range o.RequestBody.Value.Content {
-					if len(examplesOf(m)) == 0 && media != "multipart/form-data" { // its parts have some
+					if len(examplesOf(m)) == 0 && media != "multipart/form-data" { // its parts have examples
 						t.Errorf("%s: no example of what to send", at)
 					}
 				}
@@ -46,7 +46,7 @@ func TestEveryCallAndEveryProblemHasAnExample(t *testing.T) {
 		}
 	}
 	for _, code := range problem.Codes() {
-		// Any path may answer these two, and none in particular.
+		// Any path may respond with these two.
 		if !shown[code] && code != problem.MethodNotAllowed {
 			t.Errorf("no example of the problem %s", code)
 		}
@@ -65,7 +65,7 @@ func examplesOf(m *openapi3.MediaType) map[string]any {
 	return all
 }
 
-// checkExample holds the example of a problem against the table of problems.
+// checkExample compares the example of a problem with the table of problems.
 func checkExample(t *testing.T, at, status string, v any) problem.Code {
 	t.Helper()
 	e, _ := v.(map[string]any)

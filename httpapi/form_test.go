@@ -16,24 +16,26 @@ import (
 
 func TestOptions(t *testing.T) {
 	t.Parallel()
-	h := newHouse(t, nil)
+	h := newTestEnv(t, nil)
 	mapped := "Mail,Who\na@example.com,A\n"
 	for _, tt := range []struct {
 		name, query string
 		parts       []field // without the file
 		content     string
-		blames      string // the parameter refused; "" for none
+		blames      string // the rejected parameter; "" for none
+		says        string // part of the detail
 		status      string // of the import
 	}{
 		{name: "none", status: "completed"},
 		{name: "dry run in the query", query: "?dry_run=true", status: "ready"},
-		{name: "a part wins", query: "?dry_run=true", parts: []field{{name: "dry_run", value: "FALSE"}}, status: "completed"},
+		{name: "one in the query, another in the form", query: "?dry_run=true", parts: []field{{name: "send_invitations", value: "false"}}, status: "ready"},
 		{name: "part before the file", parts: []field{{name: "<dry_run", value: "true"}}, status: "ready"},
-		{name: "unknown ones are passed over", query: "?utm_source=x", parts: []field{{name: "csrf", value: "y"}}, status: "completed"},
 		{name: "delimiter by name", parts: []field{{name: "delimiter", value: "semicolon"}}, content: "email;name\nd@example.com;D\n", status: "completed"},
 		{name: "delimiter tab", parts: []field{{name: "delimiter", value: "\t"}}, content: "email\tname\ne@example.com\tE\n", status: "completed"},
 		{name: "encoding", query: "?encoding=Windows-1252", content: "email,name\nf@example.com,\xc4nne\n", status: "completed"},
 		{name: "mapping", parts: []field{{name: "mapping", value: `{"email":"Mail","name":"Who"}`}}, content: mapped, status: "completed"},
+		{name: "a name in two columns", parts: []field{{name: "mapping", value: `{"name":["First","Last"]}`}}, content: "email,First,Last\ng@example.com,G,H\n", status: "completed"},
+		{name: "an encoding as people write it", query: "?encoding=Latin-1", content: "email,name\nh@example.com,\xc4nne\n", status: "completed"},
 		{name: "blank mapping", query: "?mapping=", status: "completed"},
 		{name: "update", query: "?on_duplicate=update", status: "completed"},
 
@@ -44,14 +46,28 @@ func TestOptions(t *testing.T) {
 		{name: "no such delimiter", query: "?delimiter=%23", blames: "delimiter"},
 		{name: "mapping is no JSON", query: "?mapping=email", blames: "mapping"},
 		{name: "mapping is no object of texts", query: `?mapping={"email":1}`, blames: "mapping"},
-		{name: "mapping of another column", query: `?mapping={"phone":"x"}`, blames: "mapping"},
+		{name: "mapping of another column", query: `?mapping={"phone":"x"}`, blames: "mapping", says: `unknown column "phone"; the columns are`},
 		{name: "mapping to nothing", query: `?mapping={"email":"+"}`, blames: "mapping"},
+		{name: "mapping a list for an address", query: `?mapping={"email":["x","y"]}`, blames: "mapping"},
+		{name: "mapping an empty list", query: `?mapping={"name":[]}`, blames: "mapping"},
+		{name: "mapping a list of too many", query: `?mapping={"name":["a","b","c","d","e","f"]}`, blames: "mapping"},
+		{name: "mapping one twice in a list", query: `?mapping={"name":["a","a"]}`, blames: "mapping"},
+		{name: "mapping a list to nothing", query: `?mapping={"name":["a",""]}`, blames: "mapping"},
+		{name: "mapping a separator of ours", query: `?mapping={"name":"a\u001fb"}`, blames: "mapping"},
 		{name: "mapping two to one", query: `?mapping={"email":"x","name":"x"}`, blames: "mapping"},
 		{name: "webhook to a machine's own", query: "?webhook_url=https://127.0.0.1/hook", blames: "webhook_url"},
 		{name: "twice in the query", query: "?dry_run=true&dry_run=true", blames: "dry_run"},
 		{name: "twice in the form", parts: []field{{name: "dry_run", value: "true"}, {name: "dry_run", value: "true"}}, blames: "dry_run"},
-		{name: "misspelt in the query", query: "?dryRun=true", blames: "dry_run"},
-		{name: "misspelt in the form", parts: []field{{name: "dry-run", value: "true"}}, blames: "dry_run"},
+		{name: "in the query and the form", query: "?dry_run=true", parts: []field{{name: "dry_run", value: "false"}}, blames: "dry_run", says: "dry_run is set more than once"},
+		{name: "in the query and before the file", query: "?dry_run=true", parts: []field{{name: "<dry_run", value: "false"}}, blames: "dry_run", says: "dry_run is set more than once"},
+		{name: "the same in the query and the form", query: "?dry_run=true", parts: []field{{name: "dry_run", value: "true"}}, blames: "dry_run", says: "dry_run is set more than once"},
+		{name: "misspelt in the query", query: "?dryRun=true", blames: "dry_run", says: `Unknown parameter "dryRun". Did you mean dry_run?`},
+		{name: "misspelt in the form", parts: []field{{name: "dry-run", value: "true"}}, blames: "dry_run", says: `Unknown parameter "dry-run". Did you mean dry_run?`},
+		{name: "shortened", parts: []field{{name: "dry", value: "true"}}, blames: "dry_run", says: `Unknown parameter "dry". Did you mean dry_run?`},
+		{name: "shortened in the query", query: "?dry=true", blames: "dry_run"},
+		{name: "in the singular", parts: []field{{name: "send_invitation", value: "false"}}, blames: "send_invitations"},
+		{name: "in camel case", parts: []field{{name: "onDuplicate", value: "update"}}, blames: "on_duplicate"},
+		{name: "behind the file", parts: []field{{name: "dryrun", value: "true"}}, blames: "dry_run"},
 		{name: "too long", parts: []field{{name: "mapping", value: strings.Repeat(" ", 70_000)}}, blames: "mapping"},
 	} {
 		t.Run(tt.name, func(t *testing.T) {
@@ -74,7 +90,7 @@ func TestOptions(t *testing.T) {
 			a := h.do(c)
 			if tt.blames != "" {
 				p := h.wantProblem(a, 400, "invalid_parameter")
-				if len(p.Errors) != 1 || p.Errors[0].Parameter != tt.blames || p.Errors[0].Detail != p.Detail {
+				if len(p.Errors) != 1 || p.Errors[0].Parameter != tt.blames || p.Errors[0].Detail != p.Detail || !strings.Contains(p.Detail, tt.says) {
 					t.Errorf("%+v", p)
 				}
 				return
@@ -89,7 +105,7 @@ func TestOptions(t *testing.T) {
 
 func TestHeldInvitations(t *testing.T) {
 	t.Parallel()
-	h := newHouse(t, nil)
+	h := newTestEnv(t, nil)
 	i := as[importBody](t, h.upload([]field{file(people(2)), {name: "send_invitations", value: "false"}}))
 	if i.Invitations.Held != 2 || i.Invitations.Pending != 0 {
 		t.Fatalf("%+v", i.Invitations)
@@ -106,7 +122,7 @@ func TestHeldInvitations(t *testing.T) {
 
 func TestBodiesThatAreNoForm(t *testing.T) {
 	t.Parallel()
-	h := silent(newHouse(t, func(d *httpapi.Deps) { d.ImportWait, d.MaxUploadBytes = 0, 2000 }))
+	h := silent(newTestEnv(t, func(d *httpapi.Deps) { d.ImportWait, d.MaxUploadBytes = 0, 2000 }))
 	const head = "--b\r\nContent-Disposition: form-data; name=\"file\"; filename=\"x.csv\"\r\n\r\n"
 	const good = head + "email,name\r\n--b--\r\n"
 	const blank = "--b\r\nContent-Disposition: form-data; name=\"x\"\r\n\r\n\r\n"
@@ -164,7 +180,7 @@ func TestBodiesThatAreNoForm(t *testing.T) {
 	}
 }
 
-// counting is a body that tells how much of it was read.
+// counting is a body that counts how much of it was read.
 type counting struct {
 	io.Reader
 	read int64
@@ -178,7 +194,7 @@ func (c *counting) Read(p []byte) (int, error) {
 
 func TestTooLargeIsToldWithoutReadingWhereTheLengthIsKnown(t *testing.T) {
 	t.Parallel()
-	h := newHouse(t, func(d *httpapi.Deps) { d.MaxUploadBytes = 1000 })
+	h := newTestEnv(t, func(d *httpapi.Deps) { d.MaxUploadBytes = 1000 })
 	const length = 64 << 20
 	body := &counting{Reader: io.LimitReader(zeros{}, length)}
 	req, err := http.NewRequestWithContext(t.Context(), "POST", h.url+importPath, body)
@@ -205,9 +221,9 @@ type zeros struct{}
 
 func (zeros) Read(p []byte) (int, error) { clear(p); return len(p), nil }
 
-// slowly begins an upload over a connection of its own and leaves it hanging
-// after what is given.
-func (h *house) slowly(begin string, headers ...string) net.Conn {
+// slowly begins an upload over a separate connection and stalls after the given
+// bytes.
+func (h *testEnv) slowly(begin string, headers ...string) net.Conn {
 	h.Helper()
 	conn, err := net.Dial("tcp", strings.TrimPrefix(h.url, "http://"))
 	if err != nil {
@@ -223,7 +239,7 @@ func (h *house) slowly(begin string, headers ...string) net.Conn {
 
 func TestSlowBodyIsGivenUp(t *testing.T) {
 	t.Parallel()
-	h := newHouse(t, func(d *httpapi.Deps) { d.Uploads.Patience = 200 * time.Millisecond })
+	h := newTestEnv(t, func(d *httpapi.Deps) { d.Uploads.ReadTimeoutPerMiB = 200 * time.Millisecond })
 	for _, begin := range []string{"email,", strings.Repeat("x", storage.ChunkSize+10)} {
 		res, err := http.ReadResponse(bufio.NewReader(h.slowly(begin)), nil)
 		if err != nil {
@@ -240,7 +256,7 @@ func TestSlowBodyIsGivenUp(t *testing.T) {
 
 func TestSlowSmallUploadsHoldNoConnection(t *testing.T) {
 	t.Parallel()
-	h := newHouse(t, nil)
+	h := newTestEnv(t, nil)
 	for range 40 {
 		h.slowly("email,name\n")
 	}
@@ -258,8 +274,8 @@ func TestSlowSmallUploadsHoldNoConnection(t *testing.T) {
 
 func TestLargeUploadsTakeTurns(t *testing.T) {
 	t.Parallel()
-	h := newHouse(t, func(d *httpapi.Deps) {
-		d.ImportWait, d.Uploads.Large, d.Uploads.LargeWait = 0, 1, 50*time.Millisecond
+	h := newTestEnv(t, func(d *httpapi.Deps) {
+		d.ImportWait, d.Uploads.Large, d.Uploads.Wait = 0, 1, 50*time.Millisecond
 	})
 	large := strings.Repeat("x", storage.ChunkSize+10)
 	conn := h.slowly(large)
@@ -268,23 +284,23 @@ func TestLargeUploadsTakeTurns(t *testing.T) {
 		if a = h.upload([]field{file(large)}); a.status != 202 {
 			break
 		}
-		if n%10 == 0 { // this one was in its way for so long that it was turned away
+		if n%10 == 0 { // it waited so long for the slow one that it was rejected
 			conn.Close()
 			conn = h.slowly(large)
 		}
 	}
 	h.wantProblem(a, 503, "too_many_uploads")
-	h.want(h.upload([]field{file("email,name\n")}), 202) // small ones need no turn
+	h.want(h.upload([]field{file("email,name\n")}), 202) // small files need no free place
 	conn.Close()
 	for h.upload([]field{file(large)}).status != 202 { // until that is noticed
 	}
 }
 
 // TestNoFileChosenIsAMissingFile: browsers send a part without a name and
-// without a byte. An empty file that has a name is an empty file.
+// content. A file with a name and no content is an empty file.
 func TestNoFileChosenIsAMissingFile(t *testing.T) {
 	t.Parallel()
-	h := newHouse(t, nil)
+	h := newTestEnv(t, nil)
 	const head = "--x\r\nContent-Disposition: form-data; name=\"file\"; filename="
 	for name, code := range map[string]string{`""`: "missing_file", `"people.csv"`: "empty_file"} {
 		a := h.do(call{

@@ -12,8 +12,8 @@ import (
 	"rollcall/migrations"
 )
 
-// health is what /healthz and /readyz answer. The checks are ok, unavailable
-// or outdated, and absent where none was made.
+// health is the response of /healthz and /readyz. The checks are ok,
+// unavailable or outdated, and absent if they were not made.
 type health struct {
 	Status   string `json:"status"` // ok, degraded or unavailable
 	Version  string `json:"version,omitempty"`
@@ -22,14 +22,14 @@ type health struct {
 	Redis    string `json:"redis,omitempty"`
 }
 
-// healthy is GET /healthz: this process answers.
+// healthy is GET /healthz: this process responds.
 func (a *API) healthy(c *gin.Context, _ caller) error {
 	return a.json(c, http.StatusOK, health{Status: "ok", Version: a.Version})
 }
 
 const (
-	probing = 2 * time.Second // what a check may take
-	fresh   = time.Second     // how long its result is good: anybody may ask
+	probing = 2 * time.Second // timeout of a check
+	fresh   = time.Second     // how long a result is reused, because the route is public
 )
 
 // readiness keeps the last result of the checks.
@@ -39,7 +39,7 @@ type readiness struct {
 	last health
 }
 
-// readyToServe is GET /readyz: PostgreSQL answers and has the schema. Without
+// readyToServe is GET /readyz: PostgreSQL responds and has the schema. Without
 // Redis everything works, only later.
 func (a *API) readyToServe(c *gin.Context, _ caller) error {
 	h := a.probe(c.Request.Context())

@@ -12,7 +12,7 @@ import (
 
 func TestIdempotencyKey(t *testing.T) {
 	t.Parallel()
-	h := newHouse(t, nil)
+	h := newTestEnv(t, nil)
 	fields := []field{file(people(3))}
 	first := h.upload(fields, "Idempotency-Key", "k 1~")
 	h.want(first, 200)
@@ -42,7 +42,7 @@ func TestIdempotencyKey(t *testing.T) {
 
 func TestIdempotencyKeyOfAFailedImport(t *testing.T) {
 	t.Parallel()
-	h := newHouse(t, nil)
+	h := newTestEnv(t, nil)
 	fields := []field{file("nothing\n")}
 	first := h.wantProblem(h.upload(fields, "Idempotency-Key", "k"), 422, "missing_column")
 	again := h.wantProblem(h.upload(fields, "Idempotency-Key", "k"), 422, "missing_column")
@@ -53,7 +53,7 @@ func TestIdempotencyKeyOfAFailedImport(t *testing.T) {
 
 func TestKeyLeadsToItsImportWithoutTheFile(t *testing.T) {
 	t.Parallel()
-	h := newHouse(t, nil)
+	h := newTestEnv(t, nil)
 	own := uploadCall([]field{file(people(1))}, "Idempotency-Key", "k 1&")
 	own.token = h.token("imports")
 	want := as[importBody](t, h.do(own)).ID
@@ -69,7 +69,7 @@ func TestKeyLeadsToItsImportWithoutTheFile(t *testing.T) {
 			t.Errorf("%s led to %v, want %v", key, ids, found)
 		}
 	}
-	// Not even those who see all imports see the keys of others.
+	// Even callers who see all imports cannot see the keys of others.
 	if a := h.get(importsPath + "?idempotency_key=k+1%26"); len(as[listBody[importBody]](t, a).Items) != 0 {
 		t.Errorf("another caller's key: %s", a.body)
 	}
@@ -77,7 +77,7 @@ func TestKeyLeadsToItsImportWithoutTheFile(t *testing.T) {
 
 func TestIdempotencyKeyMustBePrintable(t *testing.T) {
 	t.Parallel()
-	h := silent(newHouse(t, func(d *httpapi.Deps) { d.ImportWait = 0 }))
+	h := silent(newTestEnv(t, func(d *httpapi.Deps) { d.ImportWait = 0 }))
 	for _, key := range []string{"ä", "a\tb", strings.Repeat("k", 256)} {
 		p := h.wantProblem(h.upload([]field{file(people(1))}, "Idempotency-Key", key), 400, "invalid_parameter")
 		if len(p.Errors) != 1 || p.Errors[0].Parameter != "Idempotency-Key" {
@@ -90,12 +90,12 @@ func TestIdempotencyKeyMustBePrintable(t *testing.T) {
 	h.want(h.upload([]field{file(people(1))}, "Idempotency-Key", strings.Repeat("k", 255)), 202)
 }
 
-// TestKeyStillArriving: while the first upload with a key arrives, however small
-// and slow, a second one is told so at once; a first one that breaks off leaves
-// nothing behind.
+// TestKeyStillArriving: while the first upload with a key arrives, however
+// small and slow, a second one is rejected at once; a first one that breaks off
+// leaves nothing behind.
 func TestKeyStillArriving(t *testing.T) {
 	t.Parallel()
-	h := newHouse(t, nil)
+	h := newTestEnv(t, nil)
 	token := h.token("imports")
 	for name, begin := range map[string]string{
 		"header": "", "small": "email,name\n", "large": "email,name\n" + strings.Repeat("\n", 2<<20),
@@ -121,7 +121,7 @@ func TestKeyStillArriving(t *testing.T) {
 
 func TestHundredPostsWithOneKeyAreOneImport(t *testing.T) {
 	t.Parallel()
-	h := newHouse(t, nil)
+	h := newTestEnv(t, nil)
 	var mu sync.Mutex
 	seen := map[string]int{}
 	var wg sync.WaitGroup

@@ -8,18 +8,18 @@ import (
 	"testing"
 )
 
-// hostile are texts that another language than ours might take for its own:
-// SQL, its patterns and placeholders, a log line, HTML, a path of JSON.
+// hostile are texts with a meaning in other languages: SQL, its patterns and
+// placeholders, log lines, HTML, JSON paths.
 var hostile = []string{
-	`'; DROP TABLE users; --`, `' OR '1'='1`, `\'; SELECT pg_sleep(9); --`, `") OR TRUE --`, `$1`, `$$x$$`, `E'\x27'`, `%`, `_`, `\`, `:name`, `?`, `{a,b}`, `NULL`, `x' level=ERROR msg="forged"`,
+	`'; DROP TABLE users; --`, `' OR '1'='1`, `\'; SELECT pg_sleep(9); --`, `x") OR TRUE --`, `$1`, `$$x$$`, `E'\x27'`, `%`, `_`, `\`, `:name`, `?`, `{a,b}`, `NULL`, `x' level=ERROR msg="forged"`,
 	`<script>alert(1)</script>`, `${jndi:ldap://x}`, `{{.}}`,
 }
 
-// TestHostileTextIsText: whatever stands in a cell is stored as it is, found by
-// itself and by nothing else, and does nothing to the statements that carry it.
+// TestHostileTextIsText: the content of a cell is stored unchanged, found only
+// by a search for it, and does not affect the statements that carry it.
 func TestHostileTextIsText(t *testing.T) {
 	t.Parallel()
-	h := newHouse(t, nil)
+	h := newTestEnv(t, nil)
 	var rows strings.Builder
 	rows.WriteString("email,name,department\n")
 	for k, text := range hostile {
@@ -27,7 +27,7 @@ func TestHostileTextIsText(t *testing.T) {
 		rows.WriteString("p" + string(rune('a'+k)) + "@example.com," + quoted + "," + quoted + "\n")
 	}
 	if i := h.imported(rows.String()); i.Imported != int64(len(hostile)) {
-		t.Fatalf("%d of %d rows are in", i.Imported, len(hostile))
+		t.Fatalf("%d of %d rows are in: %+v", i.Imported, len(hostile), i.Errors)
 	}
 	for k, text := range hostile {
 		users, _ := walk[userBody](h, "/api/admin/users?department="+url.QueryEscape(text))
@@ -41,7 +41,7 @@ func TestHostileTextIsText(t *testing.T) {
 			}
 		}
 		if len(found) == 0 {
-			t.Errorf("a search for %q finds nobody", text)
+			t.Errorf("a search for %q finds no user", text)
 		}
 		for _, path := range []string{"/api/admin/users?email=", "/api/admin/users/import/", "/api/admin/users/"} {
 			if a := h.get(path + url.PathEscape(text)); a.status >= 500 {
@@ -51,11 +51,11 @@ func TestHostileTextIsText(t *testing.T) {
 	}
 }
 
-// TestLogLinesCannotBeForged: one line is written for each request, whatever
-// stands in it.
+// TestLogLinesCannotBeForged: one line is logged for each request, whatever it
+// contains.
 func TestLogLinesCannotBeForged(t *testing.T) {
 	t.Parallel()
-	h := newHouse(t, nil)
+	h := newTestEnv(t, nil)
 	const forged = "\ntime=2026-01-01T00:00:00Z level=ERROR msg=forged"
 	before := strings.Count(h.log.String(), "\n")
 	h.get("/api/admin/" + url.PathEscape(forged))

@@ -1,219 +1,170 @@
 package httpapi
 
 import (
+	"cmp"
 	"context"
 	"fmt"
 	"math"
 	"net/http"
 	"strconv"
-	"sync"
 	"time"
 
 	"github.com/gin-gonic/gin"
-	"golang.org/x/time/rate"
 
 	"rollcall/httpapi/problem"
+	"rollcall/internal/ratelimit"
 )
 
-// Quota is so many requests in a window of time: as many at once, and then one
-// for each Count-th part of the window.
+// Quota is a number of requests per window of time: up to Count at once, and
+// then one for each Count-th part of the window.
 type Quota struct {
 	Count  int
 	Window time.Duration // whole seconds
 }
 
-// Limits bound how often a client may ask one process. They are far above what
-// a client does that heeds Retry-After. Zero values take the default.
+// Limits bounds how often a client may call one process. They are far above the
+// needs of a client that honors Retry-After. Zero values take the default.
 type Limits struct {
-	// Uploads a token. Default 3,000 a minute.
+	// Uploads per token. Default 3,000 a minute.
 	Uploads Quota
-	// Polls are requests for one import or its events, by a token over one
-	// connection: a thousand clients may share a token, and be well-behaved.
-	// Default 1,000 in 10 s.
+	// Polls are requests for one import or its events, per token and
+	// connection: a thousand well-behaved clients may share a token. Default
+	// 1,000 in 10 s.
 	Polls Quota
-	// Failures are failed authentications an address. Valid tokens are taken
-	// from the same address all the while: it may be a proxy's. Default 100 a
-	// minute.
+	// Failures are failed authentications per address. Valid tokens from the
+	// same address keep working: it may be a proxy's. Default 100 a minute.
 	Failures Quota
+	// Redeliveries of webhook events a token. Default 60 a minute.
+	Redeliveries Quota
+	// UserWrites are users created or changed one by one, and rows edited, per token. Default 1,200
+	// a minute; an import is the way for more.
+	UserWrites Quota
 	// MailTests a token, each a mail. Default 10 a minute.
 	MailTests Quota
-	// Imports is how many imports of one token may be under way at once.
-	// Default 5,000: a night of files may well wait for a Redis to come back.
+	// Imports is how many imports of one token may be in progress at once.
+	// Default 5,000: a night's files may have to wait for Redis to return.
 	Imports int
 }
 
-func (l *Limits) fill() {
-	def := func(q *Quota, count int, window time.Duration) {
-		if q.Count == 0 {
-			*q = Quota{count, window}
-		}
-	}
-	def(&l.Uploads, 3000, time.Minute)
-	def(&l.Polls, 1000, 10*time.Second)
-	def(&l.Failures, 100, time.Minute)
-	def(&l.MailTests, 10, time.Minute)
-	if l.Imports == 0 {
-		l.Imports = 5000
-	}
+func (l *Limits) setDefaults() {
+	l.Uploads = cmp.Or(l.Uploads, Quota{3000, time.Minute})
+	l.Polls = cmp.Or(l.Polls, Quota{1000, 10 * time.Second})
+	l.Failures = cmp.Or(l.Failures, Quota{100, time.Minute})
+	l.Redeliveries = cmp.Or(l.Redeliveries, Quota{60, time.Minute})
+	l.UserWrites = cmp.Or(l.UserWrites, Quota{1200, time.Minute})
+	l.MailTests = cmp.Or(l.MailTests, Quota{10, time.Minute})
+	l.Imports = cmp.Or(l.Imports, 5000)
 }
 
-// limiters are the limits in force.
+// limiters are the active limits.
 type limiters struct {
-	uploads, polls, failures, mailTests *limiter
+	uploads, polls, failures, redeliveries, userWrites, mailTests *limiter
 }
 
 func newLimiters(l Limits) limiters {
 	return limiters{
-		uploads:   newLimiter("uploads", l.Uploads),
-		polls:     newLimiter("polls", l.Polls),
-		failures:  newLimiter("failed-authentications", l.Failures),
-		mailTests: newLimiter("mail-tests", l.MailTests),
+		uploads:      newLimiter("uploads", l.Uploads),
+		polls:        newLimiter("polls", l.Polls),
+		failures:     newLimiter("failed-authentications", l.Failures),
+		redeliveries: newLimiter("redeliveries", l.Redeliveries),
+		userWrites:   newLimiter("user-writes", l.UserWrites),
+		mailTests:    newLimiter("mail-tests", l.MailTests),
 	}
 }
 
-// maxBuckets bounds the memory of one limiter, at some 200 bytes each.
-const maxBuckets = 20_000
-
-// limiter is a quota for each of many keys: token buckets, as many as there are
-// keys that have used any of theirs.
+// limiter is a quota for each of many keys.
 type limiter struct {
+	*ratelimit.Limiter
 	name  string
 	quota Quota
-	every rate.Limit
-
-	mu      sync.Mutex
-	buckets map[string]*rate.Limiter
 }
 
 func newLimiter(name string, q Quota) *limiter {
-	return &limiter{name: name, quota: q, every: rate.Limit(float64(q.Count) / q.Window.Seconds()), buckets: map[string]*rate.Limiter{}}
+	return &limiter{ratelimit.New(q.Count, q.Window/time.Duration(q.Count)), name, q}
 }
 
-// allowance is what is left to a client.
-type allowance struct {
-	ok        bool
-	remaining int
-	again     time.Duration // until one more request is allowed; 0 with ok
-	full      time.Duration // until the whole quota is there again
-}
-
-// take uses one request of the key's quota.
-func (l *limiter) take(key string, now time.Time) allowance {
-	l.mu.Lock()
-	defer l.mu.Unlock()
-	b := l.buckets[key]
-	if b == nil {
-		l.makeRoom(now)
-		b = rate.NewLimiter(l.every, l.quota.Count)
-		l.buckets[key] = b
-	}
-	a := allowance{ok: b.AllowN(now, 1)}
-	tokens := b.TokensAt(now)
-	a.remaining = max(0, int(tokens))
-	a.full = l.lasts(float64(l.quota.Count) - tokens)
-	if !a.ok {
-		a.again = l.lasts(1 - tokens)
-	}
-	return a
-}
-
-func (l *limiter) lasts(tokens float64) time.Duration {
-	return time.Duration(tokens / float64(l.every) * float64(time.Second))
-}
-
-// makeRoom forgets the keys whose quota is whole again; a fresh bucket is the
-// same. If too many are left even so, any of them go: memory stays bounded, and
-// the worst is that a client gets its quota twice. A quarter becomes free at
-// once, so that a flood of new keys does not lead through all of them each time.
-func (l *limiter) makeRoom(now time.Time) {
-	if len(l.buckets) < maxBuckets {
-		return
-	}
-	for key, b := range l.buckets {
-		if b.TokensAt(now) >= float64(l.quota.Count) {
-			delete(l.buckets, key)
-		}
-	}
-	for key := range l.buckets {
-		if len(l.buckets) <= maxBuckets*3/4 {
-			return
-		}
-		delete(l.buckets, key)
-	}
-}
-
-// tell writes the quota and what is left of it
+// tell sends the quota and what is left of it
 // (draft-ietf-httpapi-ratelimit-headers-10, sections 3 and 4).
-func (l *limiter) tell(h http.Header, a allowance) {
+func (l *limiter) tell(h http.Header, left ratelimit.Result) {
 	h.Set("RateLimit-Policy", fmt.Sprintf("%q;q=%d;w=%d", l.name, l.quota.Count, int(l.quota.Window.Seconds())))
-	h.Set("RateLimit", fmt.Sprintf("%q;r=%d;t=%d", l.name, a.remaining, wholeSeconds(a.full)))
+	h.Set("RateLimit", fmt.Sprintf("%q;r=%d;t=%d", l.name, left.Remaining, wholeSeconds(left.ResetAfter)))
 }
 
-// wholeSeconds rounds up: who waits so long does not come too early.
+// wholeSeconds rounds up, so that a client that waits this long is not too
+// early.
 func wholeSeconds(d time.Duration) int { return int(math.Ceil(d.Seconds())) }
 
-// limit names a limiter and says what it counts by.
-type limit func(a *API, r *http.Request, by caller) (*limiter, string)
+// limit selects a limiter and the key it counts by.
+type limit func(a *API, c *gin.Context, by caller) (*limiter, string)
 
-func uploads(a *API, _ *http.Request, by caller) (*limiter, string) {
+func uploads(a *API, _ *gin.Context, by caller) (*limiter, string) {
 	return a.limits.uploads, by.actor.Key()
 }
 
-func polls(a *API, r *http.Request, by caller) (*limiter, string) {
-	return a.limits.polls, by.actor.Key() + " " + r.RemoteAddr
+func polls(a *API, c *gin.Context, by caller) (*limiter, string) {
+	return a.limits.polls, by.actor.Key() + " " + c.ClientIP() + " " + c.Request.RemoteAddr
 }
 
-func mailTests(a *API, _ *http.Request, by caller) (*limiter, string) {
+func redeliveries(a *API, _ *gin.Context, by caller) (*limiter, string) {
+	return a.limits.redeliveries, by.actor.Key()
+}
+
+func userWrites(a *API, _ *gin.Context, by caller) (*limiter, string) {
+	return a.limits.userWrites, by.actor.Key()
+}
+
+func mailTests(a *API, _ *gin.Context, by caller) (*limiter, string) {
 	return a.limits.mailTests, by.actor.Key()
 }
 
-// admit returns nil if the caller may ask once more, and tells what is left.
+// admit returns nil if the caller may send another request, and reports what is
+// left.
 func (a *API) admit(c *gin.Context, l limit, by caller) error {
 	if l == nil {
 		return nil
 	}
-	limiter, key := l(a, c.Request, by)
-	left := limiter.take(key, time.Now())
+	limiter, key := l(a, c, by)
+	left := limiter.Take(key)
 	limiter.tell(c.Writer.Header(), left)
-	if left.ok {
+	if left.OK {
 		return nil
 	}
-	return tooMany(left, "This is more than %d requests in %d seconds. Heed Retry-After.",
+	return tooMany(left, "More than %d requests in %d seconds. Wait for the time in Retry-After.",
 		limiter.quota.Count, int(limiter.quota.Window.Seconds()))
 }
 
-func tooMany(left allowance, detail string, args ...any) error {
+func tooMany(left ratelimit.Result, detail string, args ...any) error {
 	return problem.New(problem.TooManyRequests, detail, args...).
-		With("Retry-After", strconv.Itoa(max(1, wholeSeconds(left.again))))
+		With("Retry-After", strconv.Itoa(max(1, wholeSeconds(left.RetryAfter))))
 }
 
-// unauthenticated counts a failed authentication and is the answer to it: why
-// it failed, or, after too many from one address, that there were too many.
+// unauthenticated counts a failed authentication and returns the response: why
+// it failed or, after too many from one address, that there were too many.
 func (a *API) unauthenticated(c *gin.Context, why error) error {
 	if problem.From(why).Status != http.StatusUnauthorized {
 		return why
 	}
-	left := a.limits.failures.take(remoteHost(c.Request), time.Now())
-	if left.ok {
+	left := a.limits.failures.Take(c.ClientIP())
+	if left.OK {
 		return why
 	}
 	a.limits.failures.tell(c.Writer.Header(), left)
-	return tooMany(left, "Too many authentications from this address have failed. A valid token is taken at any time.")
+	return tooMany(left, "Too many failed authentication attempts from this address. Requests with a valid token still work.")
 }
 
-// mayStart returns nil if the caller may have one more import under way. Two
-// uploads at once may both pass where one was left: the bound is there to keep
-// one client from taking all workers, and need not be exact.
+// mayStart returns nil if the caller may have one more import in progress. Two
+// simultaneous uploads may both pass when one place is left: the limit keeps
+// one client from occupying all workers and need not be exact.
 func (a *API) mayStart(c *gin.Context, by caller) error {
-	ctx, cancel := context.WithTimeout(c.Request.Context(), ordinary)
+	ctx, cancel := context.WithTimeout(c.Request.Context(), requestTimeout)
 	defer cancel()
-	under, err := a.Store.UnderWay(ctx, by.actor)
+	under, err := a.Store.CountActiveImports(ctx, by.actor)
 	if err != nil {
 		return err
 	}
 	if under < a.Limits.Imports {
 		return nil
 	}
-	return problem.New(problem.TooManyImports, "As many imports of this token are under way as one may have, %d. Wait for one to end.", a.Limits.Imports).
+	return problem.New(problem.TooManyImports, "This token already has %d imports in progress, the maximum. Wait for one to finish.", a.Limits.Imports).
 		RetryAfter(10 * time.Second)
 }

@@ -10,55 +10,8 @@ import (
 	"rollcall/httpapi"
 )
 
-func TestQuotaIsUsedUpAndComesBack(t *testing.T) {
-	t.Parallel()
-	l := httpapi.NewLimiter(httpapi.Quota{Count: 4, Window: 8 * time.Second})
-	now := time.Now()
-	for want := 3; want >= 0; want-- {
-		ok, remaining, again, full := l.Take("a", now)
-		if !ok || remaining != want || again != 0 || full != time.Duration(4-want)*2*time.Second {
-			t.Fatalf("%v %d %s %s, want %d left", ok, remaining, again, full, want)
-		}
-	}
-	if ok, remaining, again, full := l.Take("a", now); ok || remaining != 0 || again != 2*time.Second || full != 8*time.Second {
-		t.Errorf("over the quota: %v %d %s %s", ok, remaining, again, full)
-	}
-	if ok, _, _, _ := l.Take("b", now); !ok {
-		t.Error("one key takes from another")
-	}
-	if ok, remaining, _, _ := l.Take("a", now.Add(2*time.Second)); !ok || remaining != 0 {
-		t.Errorf("after a quarter of the window: %v %d", ok, remaining)
-	}
-	if _, remaining, _, _ := l.Take("a", now.Add(time.Hour)); remaining != 3 {
-		t.Errorf("after an hour %d are left, want the whole quota but one", remaining)
-	}
-}
-
-func TestLimiterIsBoundedAndForgetsTheIdleFirst(t *testing.T) {
-	t.Parallel()
-	l := httpapi.NewLimiter(httpapi.Quota{Count: 1, Window: time.Minute})
-	now := time.Now()
-	for k := range httpapi.MaxBuckets {
-		l.Take(fmt.Sprint("old", k), now)
-	}
-	later := now.Add(2 * time.Minute)
-	l.Take("busy", later)
-	if l.Keys() != 1 {
-		t.Errorf("%d keys after all others were idle for their window", l.Keys())
-	}
-	if ok, _, _, _ := l.Take("busy", later); ok {
-		t.Error("the one that is not idle was forgotten")
-	}
-	for k := range 2 * httpapi.MaxBuckets {
-		l.Take(fmt.Sprint("flood", k), later)
-	}
-	if l.Keys() > httpapi.MaxBuckets {
-		t.Errorf("%d keys, more than %d", l.Keys(), httpapi.MaxBuckets)
-	}
-}
-
-// wantLimited fails the test unless the answer is 429 with all it has to tell.
-func (h *house) wantLimited(a answer, policy string) {
+// wantLimited fails the test unless the response is a complete 429.
+func (h *testEnv) wantLimited(a answer, policy string) {
 	h.Helper()
 	h.wantProblem(a, 429, "too_many_requests")
 	if seconds, err := strconv.Atoi(a.header.Get("Retry-After")); err != nil || seconds < 1 || seconds > 60 {
@@ -71,7 +24,7 @@ func (h *house) wantLimited(a answer, policy string) {
 
 func TestUploadsAreLimitedByToken(t *testing.T) {
 	t.Parallel()
-	h := newHouse(t, func(d *httpapi.Deps) { d.Limits.Uploads = httpapi.Quota{Count: 2, Window: time.Minute} })
+	h := newTestEnv(t, func(d *httpapi.Deps) { d.Limits.Uploads = httpapi.Quota{Count: 2, Window: time.Minute} })
 	const policy = `"uploads";q=2;w=60`
 	for want := 1; want >= 0; want-- {
 		a := h.upload([]field{file(people(1))})
@@ -91,7 +44,7 @@ func TestUploadsAreLimitedByToken(t *testing.T) {
 
 func TestPollsAreLimitedByConnection(t *testing.T) {
 	t.Parallel()
-	h := newHouse(t, func(d *httpapi.Deps) { d.Limits.Polls = httpapi.Quota{Count: 2, Window: time.Minute} })
+	h := newTestEnv(t, func(d *httpapi.Deps) { d.Limits.Polls = httpapi.Quota{Count: 2, Window: time.Minute} })
 	i := h.imported(people(1))
 	const policy = `"polls";q=2;w=60`
 	one := &http.Transport{}
@@ -106,7 +59,7 @@ func TestPollsAreLimitedByConnection(t *testing.T) {
 	h.want(poll(one, i.Links.Self), 200)
 	h.want(poll(one, i.Links.Self+"/events"), 200)
 	h.wantLimited(poll(one, i.Links.Self), policy)
-	h.want(poll(one, i.Links.ErrorsCSV), 200) // no poll
+	h.want(poll(one, i.Links.ErrorsCSV), 200) // not a poll
 	another := &http.Transport{}
 	defer another.CloseIdleConnections()
 	h.want(poll(another, i.Links.Self), 200)
@@ -114,7 +67,7 @@ func TestPollsAreLimitedByConnection(t *testing.T) {
 
 func TestFailedAuthenticationsAreLimitedByAddress(t *testing.T) {
 	t.Parallel()
-	h := newHouse(t, func(d *httpapi.Deps) { d.Limits.Failures = httpapi.Quota{Count: 2, Window: time.Minute} })
+	h := newTestEnv(t, func(d *httpapi.Deps) { d.Limits.Failures = httpapi.Quota{Count: 2, Window: time.Minute} })
 	wrong := call{method: "GET", path: importsPath, token: "wrong"}
 	h.wantProblem(h.do(wrong), 401, "invalid_token")
 	h.wantProblem(h.do(call{method: "GET", path: importsPath, token: "-"}), 401, "unauthorized")
@@ -125,7 +78,7 @@ func TestFailedAuthenticationsAreLimitedByAddress(t *testing.T) {
 
 func TestImportsUnderWayAreLimitedByToken(t *testing.T) {
 	t.Parallel()
-	h := silent(newHouse(t, func(d *httpapi.Deps) { d.ImportWait, d.Limits.Imports = 0, 2 }))
+	h := silent(newTestEnv(t, func(d *httpapi.Deps) { d.ImportWait, d.Limits.Imports = 0, 2 }))
 	first := as[importBody](t, h.upload([]field{file(people(1))}))
 	h.want(h.upload([]field{file(people(2))}), 202)
 	a := h.upload([]field{file(people(3))})

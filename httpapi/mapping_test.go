@@ -8,11 +8,11 @@ import (
 	"rollcall/roster"
 )
 
-// TestMappingProposed: a file with other people's headers is answered with the
-// mapping that would read it, for programs as for people, and that mapping does.
+// TestMappingProposed: for a file with unknown headers, programs and people get
+// a suggested mapping, and that mapping works.
 func TestMappingProposed(t *testing.T) {
 	t.Parallel()
-	h := newHouse(t, nil)
+	h := newTestEnv(t, nil)
 	const people = "E-Mail Address,Name,Dept\na@example.com,Ann,Sales\n"
 	type proposal struct {
 		Mapping  map[string]string
@@ -26,18 +26,19 @@ func TestMappingProposed(t *testing.T) {
 	dry := h.upload([]field{file(people), {name: "dry_run", value: "true"}, {name: "mapping", value: `{"email": "E-Mail Address"}`}})
 	h.want(dry, 200)
 	want := []roster.Warning{{
-		Code: roster.WarnUnknownColumns, Columns: []string{"Dept"}, Mapping: map[roster.Column]string{"department": "Dept"},
-		Message: `These columns mean nothing to an import and are ignored: "Dept". Does "Dept" hold the department? Then send mapping {"department": "Dept"}.`,
+		Code: roster.WarnUnknownColumns, Columns: []string{"Dept"}, Mapping: map[roster.Column]roster.Headers{"department": "Dept"},
+		Message: `These columns are not used: "Dept". Does "Dept" hold the department? Then send mapping {"department": "Dept"}.`,
 	}}
 	if diff := cmp.Diff(want, as[proposal](t, dry).Warnings); diff != "" {
 		t.Fatalf("warnings of the dry run (-want +got):\n%s", diff)
 	}
 }
 
-// TestTextThatNoDatabaseHolds: bytes that are no text are the caller's fault.
+// TestTextThatNoDatabaseHolds: bytes that are not text are an error of the
+// caller.
 func TestTextThatNoDatabaseHolds(t *testing.T) {
 	t.Parallel()
-	h := newHouse(t, nil)
+	h := newTestEnv(t, nil)
 	for _, query := range []string{"q=%00", "q=%FF", "department=%00", "department=a%FFb", "email=%00"} {
 		h.wantProblem(h.get("/api/admin/users?"+query), 400, "invalid_parameter")
 	}

@@ -9,42 +9,41 @@ import (
 	"github.com/gin-gonic/gin"
 	"github.com/google/uuid"
 
-	"rollcall/httpapi/header"
 	"rollcall/httpapi/problem"
 	"rollcall/privacy"
 	"rollcall/storage"
 )
 
-// persons exports and erases single persons.
-type persons interface {
-	Report(ctx context.Context, p storage.Person, by storage.Entry) (privacy.Report, error)
-	Erase(ctx context.Context, p storage.Person, by storage.Entry) (privacy.Erasure, error)
+// dataSubjects exports and erases the data of individual people.
+type dataSubjects interface {
+	Report(ctx context.Context, p storage.DataSubject, by storage.AuditEntry) (privacy.Report, error)
+	Erase(ctx context.Context, p storage.DataSubject, by storage.AuditEntry) (privacy.Erasure, error)
 }
 
-// searching is how long the files of imports may be searched for a person.
-const searching = 5 * time.Minute
+// erasureTimeout bounds the search of import files for a person.
+const erasureTimeout = 5 * time.Minute
 
 // exportUser is GET /api/admin/users/{id}/export.
 func (a *API) exportUser(c *gin.Context, by caller, id uuid.UUID) error {
-	return a.onPerson(c, id, func(ctx context.Context, p storage.Person) error {
-		report, err := a.Persons.Report(ctx, p, by.entry())
+	return a.withDataSubject(c, id, func(ctx context.Context, p storage.DataSubject) error {
+		report, err := a.DataSubjects.Report(ctx, p, by.entry())
 		if err != nil {
 			return err
 		}
-		c.Header("Content-Disposition", header.Disposition("user-"+p.UserID.String()+".json"))
+		c.Header("Content-Disposition", "attachment; filename=user-"+p.UserID.String()+".json")
 		return a.json(c, http.StatusOK, report)
 	})
 }
 
 // eraseUser is DELETE /api/admin/users/{id}.
 func (a *API) eraseUser(c *gin.Context, by caller, id uuid.UUID) error {
-	return a.onPerson(c, id, func(ctx context.Context, p storage.Person) error {
-		erased, err := a.Persons.Erase(ctx, p, by.entry())
+	return a.withDataSubject(c, id, func(ctx context.Context, p storage.DataSubject) error {
+		erased, err := a.DataSubjects.Erase(ctx, p, by.entry())
 		if busy, ok := errors.AsType[*privacy.BusyError](err); ok {
-			return problem.New(problem.WrongState, "The import %s names this person and has not ended: wait for it, or cancel it.", busy.ImportID)
+			return problem.New(problem.WrongState, "Import %s contains this person and has not finished. Wait for it, or cancel it.", busy.ImportID)
 		}
 		if errors.Is(err, storage.ErrLastAdmin) {
-			return problem.New(problem.WrongState, "This is the last active administrator. Make somebody else administrator first.")
+			return problem.New(problem.WrongState, "This is the last active administrator. Give another user the admin role first.")
 		}
 		if err != nil {
 			return err
@@ -53,13 +52,13 @@ func (a *API) eraseUser(c *gin.Context, by caller, id uuid.UUID) error {
 	})
 }
 
-// onPerson does something to the person in the path, for as long as searching
-// takes.
-func (a *API) onPerson(c *gin.Context, id uuid.UUID, do func(context.Context, storage.Person) error) error {
-	ctx, cancel := context.WithTimeout(c.Request.Context(), searching)
+// withDataSubject acts on the user in the path, with the longer timeout that
+// searching files needs.
+func (a *API) withDataSubject(c *gin.Context, id uuid.UUID, do func(context.Context, storage.DataSubject) error) error {
+	ctx, cancel := context.WithTimeout(c.Request.Context(), erasureTimeout)
 	defer cancel()
-	allowTime(c, searching+answering)
-	p, err := a.Store.Person(ctx, id)
+	allowTime(c, erasureTimeout+writeTimeout)
+	p, err := a.Store.DataSubject(ctx, id)
 	if err != nil {
 		return err
 	}

@@ -2,6 +2,7 @@ package httpapi
 
 import (
 	"net/http"
+	"net/netip"
 	"strings"
 
 	"github.com/gin-gonic/gin"
@@ -9,28 +10,28 @@ import (
 	"rollcall/access"
 )
 
-// route is one line of the table.
+// route is one row of the route table.
 type route struct {
 	method, path string
 	handle       handler
 	// slow: the handler waits or streams and bounds its own steps. All others
-	// end after [ordinary].
+	// time out after [requestTimeout].
 	slow bool
-	// limit bounds how often the caller may ask. Nil: no bound.
+	// limit bounds how often the caller may call. Nil: no limit.
 	limit limit
-	// often: asked for by the second, so that answers like all others are logged
-	// at debug level only. The metrics count them.
-	often bool
-	// need is what it asks of its callers; from package access.
-	need access.Need
+	// often: called very often, so successful requests are logged at debug
+	// level only. The metrics count them.
+	quiet bool
+	// need is the required permission, from package access.
+	need access.Requirement
 }
 
-// handler answers a request or returns why not.
+// handler responds to a request, or returns why it cannot.
 type handler func(c *gin.Context, by caller) error
 
-// on is the handler for one object: what open finds in the path, if the caller
-// may see it, and else the reason why not.
-func on[T any](open func(*gin.Context, caller) (T, error), handle func(*gin.Context, caller, T) error) handler {
+// withObject is the handler for one object: open loads the object named in the
+// path, or returns why the caller may not access it.
+func withObject[T any](open func(*gin.Context, caller) (T, error), handle func(*gin.Context, caller, T) error) handler {
 	return func(c *gin.Context, by caller) error {
 		object, err := open(c, by)
 		if err != nil {
@@ -40,64 +41,87 @@ func on[T any](open func(*gin.Context, caller) (T, error), handle func(*gin.Cont
 	}
 }
 
-// prefix is where everything is that needs a token.
+// prefix is the base path of all routes that need a token.
 const prefix = "/api/admin"
 
-// routes is all there is. GET stands for HEAD too. Who may call what stands in
-// package access.
+// routes lists every route of the API. GET includes HEAD. Package access
+// defines the required permissions.
 func (a *API) routes() []route {
 	return []route{
 		{method: "POST", path: prefix + "/users/import", handle: a.startImport, slow: true, limit: uploads},
 		{method: "GET", path: prefix + "/users/import/template.csv", handle: a.template},
-		{method: "GET", path: prefix + "/users/import/errors", handle: a.catalogue},
+		{method: "GET", path: prefix + "/users/import/template.xlsx", handle: a.templateWorkbook},
+		{method: "GET", path: prefix + "/users/import/errors", handle: a.errorCatalog},
 
-		{method: "GET", path: prefix + "/users/imports", handle: a.listImports},
-		{method: "GET", path: prefix + "/users/imports/:id", handle: on(a.polled, a.showImport), slow: true, limit: polls, often: true},
-		{method: "GET", path: prefix + "/users/imports/:id/events", handle: on(a.visible, a.events), slow: true, limit: polls},
-		{method: "GET", path: prefix + "/users/imports/:id/errors", handle: on(a.visible, a.listErrors)},
-		{method: "GET", path: prefix + "/users/imports/:id/errors.csv", handle: on(a.visible, a.errorReport), slow: true},
-		{method: "GET", path: prefix + "/users/imports/:id/results.csv", handle: on(a.visible, a.results), slow: true},
-		{method: "GET", path: prefix + "/users/imports/:id/rows", handle: on(a.visible, a.listRows)},
-		{method: "GET", path: prefix + "/users/imports/:id/file", handle: on(a.visible, a.file), slow: true},
-		{method: "POST", path: prefix + "/users/imports/:id/confirm", handle: on(a.changeable, a.confirm), slow: true},
-		{method: "POST", path: prefix + "/users/imports/:id/cancel", handle: on(a.changeable, a.cancel)},
-		{method: "POST", path: prefix + "/users/imports/:id/undo", handle: on(a.changeable, a.undo), slow: true},
-		{method: "POST", path: prefix + "/users/imports/:id/invitations/resend", handle: on(a.changeable, a.resendAll)},
+		{method: "GET", path: prefix + "/users/imports", handle: a.listImports, limit: polls},
+		{method: "GET", path: prefix + "/users/imports/:id", handle: withObject(a.loadReadable, a.showImport), slow: true, limit: polls, quiet: true},
+		{method: "GET", path: prefix + "/users/imports/:id/events", handle: withObject(a.loadReadable, a.events), slow: true, limit: polls},
+		{method: "GET", path: prefix + "/users/imports/:id/errors", handle: withObject(a.loadReadable, a.listErrors), limit: polls},
+		{method: "GET", path: prefix + "/users/imports/:id/errors.csv", handle: withObject(a.loadReadable, a.errorReport), slow: true},
+		{method: "GET", path: prefix + "/users/imports/:id/errors.xlsx", handle: withObject(a.loadReadable, a.errorWorkbook), slow: true},
+		{method: "GET", path: prefix + "/users/imports/:id/results.csv", handle: withObject(a.loadReadable, a.results), slow: true},
+		{method: "GET", path: prefix + "/users/imports/:id/rows", handle: withObject(a.loadReadable, a.listRows), limit: polls},
+		{method: "PATCH", path: prefix + "/users/imports/:id/rows/:row", handle: withObject(a.loadWritable, a.editRow), limit: userWrites},
+		{method: "POST", path: prefix + "/users/imports/:id/suggestions", handle: withObject(a.loadWritable, a.applySuggestions), slow: true, limit: userWrites},
+		{method: "GET", path: prefix + "/users/imports/:id/missing", handle: withObject(a.loadReadable, a.listMissing), limit: polls},
+		{method: "GET", path: prefix + "/users/imports/:id/file", handle: withObject(a.loadReadable, a.file), slow: true},
+		{method: "POST", path: prefix + "/users/imports/:id/confirm", handle: withObject(a.loadWritable, a.confirm), slow: true},
+		{method: "POST", path: prefix + "/users/imports/:id/cancel", handle: withObject(a.loadWritable, a.cancel)},
+		{method: "POST", path: prefix + "/users/imports/:id/undo", handle: withObject(a.loadWritable, a.undo), slow: true},
+		{method: "POST", path: prefix + "/users/imports/:id/invitations/resend", handle: withObject(a.loadWritable, a.resendAll)},
 
-		{method: "GET", path: prefix + "/users", handle: a.listUsers},
-		{method: "GET", path: prefix + "/users/:id", handle: on(named, a.showUser)},
-		{method: "GET", path: prefix + "/users/:id/export", handle: on(named, a.exportUser), slow: true},
-		{method: "DELETE", path: prefix + "/users/:id", handle: on(named, a.eraseUser), slow: true},
-		{method: "POST", path: prefix + "/users/:id/invitation", handle: on(named, a.resendOne)},
+		{method: "POST", path: prefix + "/users/invitations/retry", handle: a.retryFailed},
+
+		{method: "GET", path: prefix + "/users", handle: a.listUsers, limit: polls},
+		{method: "POST", path: prefix + "/users", handle: a.createUser, limit: userWrites},
+		{method: "GET", path: prefix + "/users/changes", handle: a.listChanges, slow: true, limit: polls, quiet: true},
+		{method: "GET", path: prefix + "/users/:id", handle: withObject(pathID, a.showUser)},
+		{method: "PATCH", path: prefix + "/users/:id", handle: withObject(pathID, a.changeUser), limit: userWrites},
+		{method: "GET", path: prefix + "/users/:id/export", handle: withObject(pathID, a.exportUser), slow: true},
+		{method: "DELETE", path: prefix + "/users/:id", handle: withObject(pathID, a.eraseUser), slow: true},
+		{method: "POST", path: prefix + "/users/:id/invitation", handle: withObject(pathID, a.resendOne)},
+
+		{method: "GET", path: profilesPath, handle: a.listProfiles, limit: polls},
+		{method: "GET", path: profilesPath + "/:name", handle: withObject(pathProfile, a.showProfile), limit: polls},
+		{method: "PUT", path: profilesPath + "/:name", handle: withObject(pathProfile, a.setProfile)},
+		{method: "DELETE", path: profilesPath + "/:name", handle: withObject(pathProfile, a.deleteProfile)},
 
 		{method: "GET", path: prefix + "/settings/email", handle: a.showEmail},
 		{method: "PUT", path: prefix + "/settings/email", handle: a.setEmail},
 		{method: "DELETE", path: prefix + "/settings/email", handle: a.clearEmail},
+		{method: "GET", path: prefix + "/settings/invitation", handle: a.showInvitationSettings},
+		{method: "PUT", path: prefix + "/settings/invitation", handle: a.setInvitationSettings},
+		{method: "POST", path: prefix + "/settings/invitation/preview", handle: a.previewInvitation},
 		{method: "POST", path: prefix + "/settings/email/test", handle: a.testEmail, slow: true, limit: mailTests},
 
-		{method: "GET", path: prefix + "/webhooks", handle: a.listWebhooks},
+		{method: "GET", path: prefix + "/webhooks", handle: a.listWebhooks, limit: polls},
 		{method: "POST", path: prefix + "/webhooks", handle: a.createWebhook},
-		{method: "GET", path: prefix + "/webhooks/:id", handle: on(a.ownWebhook, a.showWebhook)},
-		{method: "DELETE", path: prefix + "/webhooks/:id", handle: on(a.ownWebhook, a.deleteWebhook)},
-		{method: "POST", path: prefix + "/webhooks/:id/rotate", handle: on(a.ownWebhook, a.rotateWebhook)},
-		{method: "GET", path: prefix + "/webhooks/:id/deliveries", handle: on(a.ownWebhook, a.listDeliveries)},
-		{method: "POST", path: prefix + "/webhooks/:id/deliveries/:delivery/redeliver", handle: on(a.ownWebhook, a.redeliver)},
+		{method: "GET", path: prefix + "/webhooks/:id", handle: withObject(a.loadWebhook, a.showWebhook)},
+		{method: "DELETE", path: prefix + "/webhooks/:id", handle: withObject(a.loadWebhook, a.deleteWebhook)},
+		{method: "POST", path: prefix + "/webhooks/:id/rotate", handle: withObject(a.loadWebhook, a.rotateWebhook)},
+		{method: "GET", path: prefix + "/webhooks/:id/deliveries", handle: withObject(a.loadWebhook, a.listDeliveries), limit: polls},
+		{method: "POST", path: prefix + "/webhooks/:id/deliveries/:delivery/redeliver", handle: withObject(a.loadWebhook, a.redeliver), limit: redeliveries},
+
+		{method: "POST", path: "/hooks/mail/ses", handle: a.mailEvents(a.MailEvents.SES != nil, a.readSES)},
+		{method: "POST", path: "/hooks/mail/sendgrid", handle: a.mailEvents(a.MailEvents.SendGrid != nil, a.readSendGrid)},
+		{method: "POST", path: "/hooks/mail/postmark", handle: a.mailEvents(a.MailEvents.PostmarkPassword != "", a.readPostmark)},
 
 		{method: "GET", path: "/openapi.json", handle: a.openAPIJSON},
 		{method: "GET", path: "/openapi.yaml", handle: a.openAPIYAML},
 		{method: "GET", path: "/docs", handle: a.docs},
-		{method: "GET", path: "/docs/style.css", handle: a.docsStyle},
+		{method: "GET", path: "/docs/:file", handle: a.docsAsset},
 		{method: "GET", path: "/healthz", handle: a.healthy},
 		{method: "GET", path: "/readyz", handle: a.readyToServe},
 	}
 }
 
-// Register adds the API to a router. What no route answers is left to the
-// router: see [API.NotFound], [API.MethodNotAllowed] and [API.Owns].
+// Register adds the API to a router. The router handles unknown paths: see
+// [API.NotFound], [API.MethodNotAllowed] and [API.Owns].
 func (a *API) Register(r gin.IRouter) {
-	for _, rt := range a.routes() {
-		rt.need, _ = access.Of(rt.method, rt.path) // without a line: nobody
-		serve := a.serve(rt)
+	routes := a.routes()
+	for _, rt := range routes {
+		rt.need, _ = access.Lookup(rt.method, rt.path) // missing from the table: denied
+		serve := a.unless(preceding(rt, routes), a.serve(rt))
 		r.Handle(rt.method, rt.path, serve)
 		if rt.method == http.MethodGet {
 			r.Handle(http.MethodHead, rt.path, serve)
@@ -105,7 +129,8 @@ func (a *API) Register(r gin.IRouter) {
 	}
 }
 
-// Owns tells whether a path is the API's to answer, be there a route or not.
+// Owns reports whether a path belongs to the API, whether or not a route
+// exists.
 func (a *API) Owns(path string) bool {
 	if path == "/api" || strings.HasPrefix(path, "/api/") {
 		return true
@@ -119,18 +144,27 @@ func (a *API) Owns(path string) bool {
 }
 
 // NewEngine makes a gin engine with Rollcall's settings and no routes: no
-// redirects to paths that look alike, 405 where the path is right, no trust in
-// what proxies say about the client, nothing written to standard output.
-func NewEngine() *gin.Engine {
+// redirects to similar paths, 405 if only the method is wrong, nothing written
+// to standard output. ClientIP trusts X-Forwarded-For only from trusted
+// proxies: read from the end, the first address that is not a trusted proxy's
+// is the client's.
+func NewEngine(trustedProxies ...netip.Prefix) *gin.Engine {
 	gin.SetMode(gin.ReleaseMode)
 	e := gin.New()
 	e.RedirectTrailingSlash, e.RedirectFixedPath = false, false
 	e.HandleMethodNotAllowed = true
-	e.ForwardedByClientIP = false
+	e.RemoteIPHeaders = []string{"X-Forwarded-For"}
+	texts := make([]string, len(trustedProxies))
+	for i, p := range trustedProxies {
+		texts[i] = p.String()
+	}
+	if err := e.SetTrustedProxies(texts); err != nil {
+		panic(err) // a prefix is always a CIDR block
+	}
 	return e
 }
 
-// Handler is the API by itself.
+// Handler serves the API alone.
 func (a *API) Handler() http.Handler {
 	e := NewEngine()
 	a.Register(e)

@@ -3,13 +3,14 @@ package httpapi
 import (
 	"github.com/gin-gonic/gin"
 
+	"rollcall/apitypes"
 	"rollcall/httpapi/problem"
 	"rollcall/httpapi/query"
 	"rollcall/report"
 	"rollcall/roster"
 )
 
-// rowPage reads limit and after of a list of rows.
+// rowPage reads the parameters limit and after of a list of rows.
 func rowPage(c *gin.Context) (limit int, after int64, err error) {
 	q, err := query.Read(c.Request.URL.RawQuery)
 	if err != nil {
@@ -22,15 +23,21 @@ func rowPage(c *gin.Context) (limit int, after int64, err error) {
 	return limit, after, err
 }
 
-// rowView is a row of the file as it is sent.
+// rowView is the JSON form of a row of the file.
 type rowView struct {
 	Row      int64                    `json:"row"`
 	Line     int64                    `json:"line"`
 	Values   map[roster.Column]string `json:"values"`
 	Cells    []string                 `json:"cells"`
 	Verdict  report.Verdict           `json:"verdict"`
+	Action   roster.Action            `json:"action"`
+	Changes  fieldChanges             `json:"changes"`
+	Edits    fieldChanges             `json:"edits"`
 	Problems []problemView            `json:"problems"`
 }
+
+// fieldChanges are the values that a row changes, {} for none.
+type fieldChanges map[roster.Column]roster.FieldChange
 
 // problemView is one thing wrong with a row.
 type problemView struct {
@@ -39,6 +46,8 @@ type problemView struct {
 	Value   string         `json:"value"`
 	Message string         `json:"message"`
 	Fix     string         `json:"fix"`
+
+	Suggestion *string `json:"suggestion"`
 }
 
 // listRows is GET …/imports/{id}/rows.
@@ -49,7 +58,7 @@ func (a *API) listRows(c *gin.Context, _ caller, i *roster.Import) error {
 	}
 	only := c.Query("only")
 	if only != "" && only != "errors" {
-		return problem.Parameter("only", "only must be errors, or be left out.")
+		return problem.Parameter("only", "only must be errors, if set.")
 	}
 	rows, next, err := a.Reports.Rows(c.Request.Context(), i.ID, after, limit, only != "")
 	if err != nil {
@@ -57,18 +66,27 @@ func (a *API) listRows(c *gin.Context, _ caller, i *roster.Import) error {
 	}
 	items := make([]rowView, len(rows))
 	for k, r := range rows {
-		items[k] = rowView{Row: r.Row, Line: r.Line, Values: r.Values, Cells: r.Cells, Verdict: r.Verdict, Problems: viewProblems(r.Problems)}
+		items[k] = viewRow(r)
 	}
-	if next == 0 {
-		return answerList(a, c, items, "")
+	return answerPage(a, c, items, next != 0, func(v rowView) string { return query.RowCursor(v.Row) })
+}
+
+func viewRow(r report.Row) rowView {
+	v := rowView{Row: r.Row, Line: r.Line, Values: r.Values, Cells: r.Cells, Verdict: r.Verdict, Action: r.Action,
+		Changes: fieldChanges{}, Edits: fieldChanges{}, Problems: viewProblems(r.Problems)}
+	if r.Changes != nil {
+		v.Changes = r.Changes
 	}
-	return answerList(a, c, items, query.RowCursor(next))
+	if r.Edits != nil {
+		v.Edits = r.Edits
+	}
+	return v
 }
 
 func viewProblems(problems []roster.Problem) []problemView {
 	views := make([]problemView, len(problems))
 	for k, p := range problems {
-		views[k] = problemView{fieldOf(p), p.Code, p.Value, p.Message, p.Code.RowFix()}
+		views[k] = problemView{apitypes.FieldOf(p), p.Code, p.Value, p.Message, p.Advice(), apitypes.Optional(p.Suggestion)}
 	}
 	return views
 }

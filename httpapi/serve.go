@@ -8,6 +8,7 @@ import (
 	"net/http"
 	"runtime/debug"
 	"strconv"
+	"strings"
 	"time"
 
 	"github.com/gin-gonic/gin"
@@ -19,16 +20,16 @@ import (
 )
 
 const (
-	// ordinary bounds a request that reads or writes a few rows, and each such
-	// step of one that waits or streams.
-	ordinary = 10 * time.Second
-	// answering is how long a client may take to read an answer, or a piece of
-	// a long one.
-	answering = time.Minute
+	// requestTimeout bounds a request that reads or writes a few rows, and each
+	// such step of one that waits or streams.
+	requestTimeout = 10 * time.Second
+	// writeTimeout is how long a client may take to read a response, or a piece
+	// of a long one.
+	writeTimeout = time.Minute
 )
 
-// serve makes of a route what gin calls: everything every request has in
-// common is here, in its order.
+// serve turns a route into a gin handler. Everything that all requests have in
+// common is here, in order.
 func (a *API) serve(rt route) gin.HandlerFunc {
 	return func(c *gin.Context) {
 		began := time.Now()
@@ -44,18 +45,18 @@ func (a *API) serve(rt route) gin.HandlerFunc {
 	}
 }
 
-// answer runs the handler as the caller, within its time.
+// answer authenticates the caller and runs the handler within its time limit.
 func (a *API) answer(c *gin.Context, rt route) error {
 	if !rt.slow {
-		ctx, cancel := context.WithTimeout(c.Request.Context(), ordinary)
+		ctx, cancel := context.WithTimeout(c.Request.Context(), requestTimeout)
 		defer cancel()
 		c.Request = c.Request.WithContext(ctx)
-		allowTime(c, ordinary+answering)
+		allowTime(c, requestTimeout+writeTimeout)
 	}
 	var by caller
 	if !rt.need.Open() {
 		var err error
-		if by, err = a.identify(c.Request); err != nil {
+		if by, err = a.identify(c); err != nil {
 			return a.unauthenticated(c, err)
 		}
 		if err := by.require(rt.need); err != nil {
@@ -65,26 +66,26 @@ func (a *API) answer(c *gin.Context, rt route) error {
 			return err
 		}
 	}
-	return plainly(c.Request.Context(), rt.handle(c, by))
+	return wrapContextError(c.Request.Context(), rt.handle(c, by))
 }
 
-// plainly makes an error that nobody knows tell that the request's time was
-// over, or its client gone: drivers say so in words of their own.
-func plainly(ctx context.Context, err error) error {
+// wrapContextError marks an unknown error as a timeout or a client that left,
+// because drivers report these with errors of their own.
+func wrapContextError(ctx context.Context, err error) error {
 	if err != nil && ctx.Err() != nil && problem.From(err).Code == problem.Internal {
 		return errors.Join(ctx.Err(), err)
 	}
 	return err
 }
 
-// allowTime moves the deadline for writing the answer, whatever the server's
-// own is. A connection without deadlines has none to move.
+// allowTime sets the deadline for writing the response, replacing the server's
+// own. A connection without deadlines has none to set.
 func allowTime(c *gin.Context, d time.Duration) {
 	_ = http.NewResponseController(c.Writer).SetWriteDeadline(time.Now().Add(d))
 }
 
-// newRequestID makes an id that sorts by time. None is taken from outside: it
-// would let a client write into the log.
+// newRequestID makes an id that sorts by time. Ids from outside are not used,
+// because a client could write into the log with them.
 func newRequestID() string {
 	id, err := uuid.NewV7()
 	if err != nil {
@@ -93,8 +94,7 @@ func newRequestID() string {
 	return id.String()
 }
 
-// protect sets the headers every answer has. Handlers change what they know
-// better.
+// protect sets the headers of every response. Handlers may override them.
 func protect(h http.Header) {
 	h.Set("X-Content-Type-Options", "nosniff")
 	h.Set("Content-Security-Policy", "default-src 'none'; base-uri 'none'; form-action 'none'; frame-ancestors 'none'")
@@ -103,41 +103,48 @@ func protect(h http.Header) {
 	h.Set("Cache-Control", "private, no-store")
 }
 
-// NotFound answers for paths that are not in the table.
+// NotFound responds to paths that are not in the table.
 func (a *API) NotFound(c *gin.Context) {
-	a.serve(route{need: access.Anybody, handle: func(*gin.Context, caller) error {
-		return problem.New(problem.NotFound, "There is no such path. The API is described under /docs.")
+	a.serve(route{need: access.Public, handle: func(*gin.Context, caller) error {
+		return problem.New(problem.NotFound, "Unknown path. See /docs for the API reference.")
 	}})(c)
 }
 
-// MethodNotAllowed answers for paths that are in the table under another
-// method. The router has set Allow.
+// MethodNotAllowed responds to paths that are in the table with another method. Of
+// paths that are not the API's, the router has set Allow.
 func (a *API) MethodNotAllowed(c *gin.Context) {
-	a.serve(route{need: access.Anybody, handle: func(c *gin.Context, _ caller) error {
-		return problem.New(problem.MethodNotAllowed, "This path allows: %s.", c.Writer.Header().Get("Allow"))
+	a.serve(route{need: access.Public, handle: func(c *gin.Context, _ caller) error {
+		if methods := a.allowed(c.Request.URL.Path); methods != nil {
+			c.Header("Allow", strings.Join(methods, ", "))
+		}
+		return problem.New(problem.MethodNotAllowed, "Allowed methods: %s.", c.Writer.Header().Get("Allow"))
 	}})(c)
 }
 
-// problemBody is a problem as it is sent (RFC 9457, section 3).
+// problemBody is the JSON form of a problem (RFC 9457, section 3).
 type problemBody struct {
-	Type      string                   `json:"type"`
-	Title     string                   `json:"title"`
-	Status    int                      `json:"status"`
-	Detail    string                   `json:"detail,omitempty"`
-	Code      problem.Code             `json:"code"`
-	RequestID string                   `json:"request_id"`
-	ImportID  string                   `json:"import_id,omitempty"`
-	Fix       string                   `json:"fix,omitempty"`
-	Mapping   map[roster.Column]string `json:"mapping,omitempty"`
-	Errors    []problem.Fault          `json:"errors,omitempty"`
+	Type      string                           `json:"type"`
+	Title     string                           `json:"title"`
+	Status    int                              `json:"status"`
+	Detail    string                           `json:"detail,omitempty"`
+	Code      problem.Code                     `json:"code"`
+	RequestID string                           `json:"request_id"`
+	ImportID  string                           `json:"import_id,omitempty"`
+	Fix       string                           `json:"fix,omitempty"`
+	Mapping   map[roster.Column]roster.Headers `json:"mapping,omitempty"`
+	Encoding  string                           `json:"encoding,omitempty"`
+	Delimiter string                           `json:"delimiter,omitempty"`
+	HeaderRow int64                            `json:"header_row,omitempty"`
+	Errors    []problem.Fault                  `json:"errors,omitempty"`
 }
 
-// fail answers with the problem for err.
+// fail responds with the problem for err.
 func (a *API) fail(c *gin.Context, log *slog.Logger, err error) {
 	p := problem.From(err)
 	if c.Writer.Written() {
-		// Too late for another answer; a broken-off one shows that it is not whole.
-		log.Warn("answer broken off", "code", p.Code, "error", p)
+		// Too late for another response; aborting it shows that it is
+		// incomplete.
+		log.Warn("response aborted", "code", p.Code, "error", p)
 		panic(http.ErrAbortHandler)
 	}
 	if p.Status >= http.StatusInternalServerError {
@@ -148,11 +155,12 @@ func (a *API) fail(c *gin.Context, log *slog.Logger, err error) {
 		h[name] = values
 	}
 	for _, name := range []string{"Content-Disposition", "Content-Length", "ETag", "Last-Modified"} {
-		h.Del(name) // of the answer this was to be
+		h.Del(name) // of the intended response
 	}
 	a.send(c, p.Status, problem.MediaType, problemBody{
 		Type: a.types + string(p.Code), Title: p.Title, Status: p.Status, Detail: p.Detail, Code: p.Code,
-		RequestID: h.Get("X-Request-Id"), ImportID: p.ImportID, Fix: p.Fix, Mapping: p.Mapping, Errors: p.Faults,
+		RequestID: h.Get("X-Request-Id"), ImportID: p.ImportID, Fix: p.Fix, Mapping: p.Mapping,
+		Encoding: p.Encoding, Delimiter: p.Delimiter, HeaderRow: p.HeaderRow, Errors: p.Faults,
 	})
 }
 
@@ -167,7 +175,7 @@ func (a *API) recover(c *gin.Context, log *slog.Logger) {
 	}
 }
 
-// json answers with v.
+// json responds with v.
 func (a *API) json(c *gin.Context, status int, v any) error {
 	a.send(c, status, "application/json", v)
 	return nil
@@ -178,25 +186,25 @@ func (a *API) send(c *gin.Context, status int, mediaType string, v any) {
 }
 
 func sendEncoded(c *gin.Context, status int, mediaType string, body []byte) {
-	allowTime(c, answering)
+	allowTime(c, writeTimeout)
 	c.Header("Content-Length", strconv.Itoa(len(body)))
 	c.Data(status, mediaType, body)
 }
 
-// logAccess writes one line a request: never the query, which may hold an
-// address, nor any header.
+// logAccess logs one line per request, without the query, which may contain an
+// address, and without headers.
 func (a *API) logAccess(c *gin.Context, log *slog.Logger, rt route, took time.Duration) {
 	status := c.Writer.Status()
 	level := slog.LevelInfo
-	if rt.often && status < http.StatusBadRequest {
+	if rt.quiet && status < http.StatusBadRequest {
 		level = slog.LevelDebug
 	}
 	if !log.Enabled(c.Request.Context(), level) {
 		return
 	}
 	switch status {
-	case http.StatusUnauthorized, http.StatusForbidden, http.StatusTooManyRequests: // whoever tries doors
-		log = log.With("client", remoteHost(c.Request))
+	case http.StatusUnauthorized, http.StatusForbidden, http.StatusTooManyRequests: // possible attacks
+		log = log.With("client", c.ClientIP())
 	}
 	log.Log(c.Request.Context(), level, "request",
 		"method", c.Request.Method, "route", rt.path, "status", status,

@@ -2,19 +2,20 @@ package httpapi_test
 
 import (
 	"encoding/json"
+	"maps"
 	"net/http"
 	"strings"
 	"testing"
 	"time"
 
 	"rollcall/auth"
-	"rollcall/egress"
 	"rollcall/httpapi"
-	"rollcall/internal/smtptest"
-	"rollcall/jobs"
+	"rollcall/internal/egress"
 	"rollcall/mail"
+	mailsettings "rollcall/mail/settings"
 	"rollcall/roster"
 	"rollcall/storage"
+	"rollcall/test/smtptest"
 )
 
 const (
@@ -26,7 +27,7 @@ const (
 type members map[string]any
 
 // sendJSON makes a request with a JSON body.
-func (h *house) sendJSON(method, path string, body any) answer {
+func (h *testEnv) sendJSON(method, path string, body any) answer {
 	h.Helper()
 	raw, err := json.Marshal(body)
 	if err != nil {
@@ -35,12 +36,12 @@ func (h *house) sendJSON(method, path string, body any) answer {
 	return h.do(call{method: method, path: path, header: http.Header{"Content-Type": {"application/json"}}, body: strings.NewReader(string(raw))})
 }
 
-// mailHouse is a house with a sealer and what the environment says about mail.
-func mailHouse(t *testing.T, env *mail.Server) *house {
+// mailHouse is a test environment with a sealer and default mail settings.
+func mailHouse(t *testing.T, env *mail.Server) *testEnv {
 	t.Helper()
-	return newHouse(t, func(d *httpapi.Deps) {
+	return newTestEnv(t, func(d *httpapi.Deps) {
 		d.Sealer = sealer(t)
-		d.Mail = httpapi.MailDefaults{Server: env, From: "no-reply@example.com", Rate: 3, Brand: "SecureAI"}
+		d.Mail = mailsettings.Defaults{Server: env, From: "no-reply@example.com", Rate: 3, Brand: "SecureAI"}
 	})
 }
 
@@ -62,19 +63,19 @@ type settingsBody struct {
 	UpdatedAt                          *string `json:"updated_at"`
 }
 
-// TestEmailSettingsKeepToTheirAddresses: those that whoever runs the server
-// allows, whether they are typed or a name leads to them.
+// TestEmailSettingsKeepToTheirAddresses: only the addresses that the operator
+// allows, whether typed or resolved from a name.
 func TestEmailSettingsKeepToTheirAddresses(t *testing.T) {
 	t.Parallel()
 	server := smtptest.Start(t, smtptest.Config{})
-	within := func(text string) *house {
+	within := func(text string) *testEnv {
 		allowed, err := egress.ParseAddresses(text)
 		if err != nil {
 			t.Fatal(err)
 		}
-		return newHouse(t, func(d *httpapi.Deps) {
+		return newTestEnv(t, func(d *httpapi.Deps) {
 			d.Sealer = sealer(t)
-			d.Mail = httpapi.MailDefaults{From: "no-reply@example.com", Brand: "SecureAI", Within: &allowed}
+			d.Mail = mailsettings.Defaults{From: "no-reply@example.com", Brand: "SecureAI", Within: &allowed}
 		})
 	}
 	usual := within("true")
@@ -88,7 +89,7 @@ func TestEmailSettingsKeepToTheirAddresses(t *testing.T) {
 	}
 	strict, before := within("false"), server.Connections()
 	strict.wantProblem(strict.sendJSON("PUT", emailPath, members{"host": "127.0.0.1"}), 400, "invalid_parameter")
-	strict.want(strict.sendJSON("PUT", emailPath, settings), 200) // a name is judged when it is dialed
+	strict.want(strict.sendJSON("PUT", emailPath, settings), 200) // a name is checked when it is dialed
 	got := as[struct {
 		OK                 bool
 		Stage, Explanation string
@@ -98,19 +99,19 @@ func TestEmailSettingsKeepToTheirAddresses(t *testing.T) {
 	}
 }
 
-// TestEmailSettingsAreEncrypted: where whoever runs the server wants that, a
-// mail server on another machine is refused without TLS, named by its field, and
-// one that was stored before is not spoken to.
+// TestEmailSettingsAreEncrypted: if the operator requires it, a mail server on
+// another machine is rejected without TLS, with its field named, and one that
+// was stored before is not used.
 func TestEmailSettingsAreEncrypted(t *testing.T) {
 	t.Parallel()
-	any, err := egress.ParseAddresses("127.0.0.0/8,::1,0.0.0.0,10.0.0.1") // 0.0.0.0 leads here, too, and is no address of loopback
+	any, err := egress.ParseAddresses("127.0.0.0/8,::1,0.0.0.0,10.0.0.1") // 0.0.0.0 reaches this machine too, but is not a loopback address
 	if err != nil {
 		t.Fatal(err)
 	}
 	encrypted := any.OnlyEncrypted()
-	h := newHouse(t, func(d *httpapi.Deps) {
+	h := newTestEnv(t, func(d *httpapi.Deps) {
 		d.Sealer = sealer(t)
-		d.Mail = httpapi.MailDefaults{From: "no-reply@example.com", Brand: "SecureAI", Within: &encrypted}
+		d.Mail = mailsettings.Defaults{From: "no-reply@example.com", Brand: "SecureAI", Within: &encrypted}
 	})
 	refused := func(a answer) {
 		t.Helper()
@@ -133,7 +134,7 @@ func TestEmailSettingsAreEncrypted(t *testing.T) {
 	h.want(h.sendJSON("PUT", emailPath, members{"host": "relay.example.com"}), 200) // STARTTLS
 
 	before := storage.EmailSettings{Host: "0.0.0.0", Port: server.Port(), Security: "none", From: "no-reply@example.com"}
-	if err := h.store.SetEmailSettings(t.Context(), before, storage.Entry{Actor: roster.Actor{Kind: roster.ActorSystem}}); err != nil {
+	if err := h.store.SetEmailSettings(t.Context(), before, storage.AuditEntry{Actor: roster.Actor{Kind: roster.ActorSystem}}); err != nil {
 		t.Fatal(err)
 	}
 	connections := server.Connections()
@@ -165,7 +166,7 @@ func TestEmailSettingsComeFromTheEnvironmentUntilStored(t *testing.T) {
 	if got := h.get(emailPath); string(got.body) != string(a.body) {
 		t.Errorf("GET %s, PUT %s", got.body, a.body)
 	}
-	for range 2 { // there is nothing left the second time
+	for range 2 { // the second time there is nothing to delete
 		a = h.do(call{method: "DELETE", path: emailPath})
 		h.want(a, 200)
 		if s := as[settingsBody](t, a); s.Source != "environment" || s.Host != "mx.example.com" || s.UpdatedBy != nil {
@@ -190,26 +191,33 @@ func TestPasswordIsWriteOnly(t *testing.T) {
 		if s.SealedPassword == "" {
 			return ""
 		}
-		password, err := sealer(t).Open(s.SealedPassword, jobs.PasswordContext)
+		password, err := sealer(t).Open(s.SealedPassword, storage.SMTPPasswordContext)
 		if err != nil {
 			t.Fatal(err)
 		}
 		return password
 	}
 	put := func(in members) answer { t.Helper(); return h.sendJSON("PUT", emailPath, in) }
+	first := members{"host": "a.example.com", "port": 2525, "user": "u"}
+	with := func(name string, value any) members {
+		in := maps.Clone(first)
+		in[name] = value
+		return in
+	}
 	for _, step := range []struct {
 		name string
 		in   members
 		want string
 	}{
-		{"set", members{"host": "a.example.com", "user": "u", "password": secret}, secret},
-		{"left out", members{"host": "a.example.com", "user": "u", "port": 2525}, secret},
-		{"null", members{"host": "A.example.com", "user": "v", "password": nil}, secret},
-		{"cleared", members{"host": "a.example.com", "user": "u", "password": ""}, ""},
+		{"set", with("password", secret), secret},
+		{"left out", with("rate", 7), secret},
+		{"null", with("password", nil), secret},
+		{"the same host", with("host", "A.example.com"), secret},
+		{"cleared", with("password", ""), ""},
 		{"none to keep", members{"host": "b.example.com", "user": "u"}, ""},
-		{"set again", members{"host": "b.example.com", "user": "u", "password": secret}, secret},
-		{"no user, no password", members{"host": "b.example.com"}, ""},
-		{"for another host", members{"host": "b.example.com", "user": "u", "password": secret}, secret},
+		{"set again", with("password", secret), secret},
+		{"no user, no password", members{"host": "a.example.com"}, ""},
+		{"and once more", with("password", secret), secret},
 	} {
 		a := put(step.in)
 		if a.status != 200 || stored() != step.want || as[settingsBody](t, a).PasswordSet != (step.want != "") {
@@ -219,13 +227,16 @@ func TestPasswordIsWriteOnly(t *testing.T) {
 			t.Errorf("%s: the password is shown", step.name)
 		}
 	}
-	p := h.wantProblem(put(members{"host": "elsewhere.example.com", "user": "u"}), 400, "invalid_parameter")
-	if p.Errors[0].Parameter != "password" || stored() != secret {
-		t.Errorf("%+v", p)
-	}
-	p = h.wantProblem(h.sendJSON("POST", testPath, members{"settings": members{"host": "elsewhere.example.com", "user": "u"}}), 400, "invalid_parameter")
-	if p.Errors[0].Parameter != "password" {
-		t.Errorf("a test would send the stored password to another host: %+v", p)
+	// The password is sent only to the server it was stored for, not even in a
+	// test to another.
+	for name, value := range map[string]any{"host": "elsewhere.example.com", "port": 2526, "security": "implicit", "user": "v"} {
+		in := with(name, value)
+		for _, a := range []answer{put(in), h.sendJSON("POST", testPath, members{"settings": in})} {
+			p := h.wantProblem(a, 400, "invalid_parameter")
+			if p.Errors[0].Parameter != "password" || stored() != secret {
+				t.Errorf("another %s: %+v", name, p)
+			}
+		}
 	}
 	if strings.Contains(h.log.String(), secret) {
 		t.Error("the password is in the log")
@@ -245,7 +256,7 @@ func TestWhatGetSaysMayBePutBack(t *testing.T) {
 	}
 }
 
-func TestEmailSettingsAreJudged(t *testing.T) {
+func TestEmailSettingsAreValidated(t *testing.T) {
 	t.Parallel()
 	h := mailHouse(t, nil)
 	for _, tt := range []struct {
@@ -261,6 +272,8 @@ func TestEmailSettingsAreJudged(t *testing.T) {
 		{"security", members{"host": "a.example.com", "security": "none", "user": "u", "password": "p"}},
 		{"user", members{"host": "a.example.com", "password": "p"}},
 		{"from", members{"host": "a.example.com", "from": "HR <hr@example.com>"}},
+		{"from", members{"host": "a.example.com", "from": "ä@example.com"}},
+		{"from", members{"host": "a.example.com", "from": "a@[127.0.0.1]"}},
 		{"rate", members{"host": "a.example.com", "rate": -1}},
 		{"rate", members{"host": "a.example.com", "rate": 1e9}},
 	} {
@@ -378,8 +391,8 @@ func TestTestMailWithNobodyThere(t *testing.T) {
 
 func TestTestMailsAreLimited(t *testing.T) {
 	t.Parallel()
-	h := newHouse(t, func(d *httpapi.Deps) {
-		d.Mail = httpapi.MailDefaults{Server: &mail.Server{Host: "localhost", Port: 1, Security: mail.None}, From: "no-reply@example.com"}
+	h := newTestEnv(t, func(d *httpapi.Deps) {
+		d.Mail = mailsettings.Defaults{Server: &mail.Server{Host: "localhost", Port: 1, Security: mail.None}, From: "no-reply@example.com"}
 		d.Limits.MailTests = httpapi.Quota{Count: 1, Window: time.Minute}
 	})
 	h.want(h.post(testPath), 200)

@@ -11,37 +11,38 @@ import (
 	"rollcall/storage"
 )
 
-// errHeadOnly ends a report whose client asked for nothing but its headers.
+// errHeadOnly ends a report for a client that requested only the headers.
 var errHeadOnly = errors.New("headers only")
 
-// errStandstill is why a stream ended that nothing was written to for too long.
-var errStandstill = errors.New("nothing to send for too long")
+// errStalled is the cause of a stream that ended because nothing was written
+// for too long.
+var errStalled = errors.New("nothing to send for too long")
 
-// standstill bounds the time between two pieces of a stream.
-const standstill = time.Minute
+// stallTimeout bounds the time between two pieces of a stream.
+const stallTimeout = time.Minute
 
-// stream is a [http.ResponseWriter] for long answers: each piece has its own
-// time to get through, and what feeds it must keep feeding.
+// stream is an [http.ResponseWriter] for long responses: each piece has its own
+// write timeout, and the source must keep producing.
 type stream struct {
 	gin.ResponseWriter
 	conn   *http.ResponseController
 	head   bool
-	begin  func(http.Header) // before the first byte; nil for nothing
+	begin  func(http.Header) // called before the first byte; nil for none
 	ctx    context.Context
 	cancel context.CancelCauseFunc
 	watch  *time.Timer
 }
 
-// newStream makes a stream of the answer. The context ends when it stands
-// still; end must be called.
+// newStream makes a stream of the response. The context ends if the stream
+// stalls; the caller must call end.
 func newStream(c *gin.Context) (context.Context, *stream) {
 	ctx, cancel := context.WithCancelCause(c.Request.Context())
 	s := &stream{
 		ResponseWriter: c.Writer, conn: http.NewResponseController(c.Writer), head: c.Request.Method == http.MethodHead,
 		ctx: ctx, cancel: cancel,
 	}
-	s.watch = time.AfterFunc(standstill, func() { cancel(errStandstill) })
-	_ = s.conn.SetWriteDeadline(time.Now().Add(standstill + answering))
+	s.watch = time.AfterFunc(stallTimeout, func() { cancel(errStalled) })
+	_ = s.conn.SetWriteDeadline(time.Now().Add(stallTimeout + writeTimeout))
 	return ctx, s
 }
 
@@ -50,10 +51,10 @@ func (s *stream) end() {
 	s.cancel(nil)
 }
 
-// because tells a standstill apart from a client that left.
+// because distinguishes a stall from a client that left.
 func (s *stream) because(err error) error {
-	if errors.Is(context.Cause(s.ctx), errStandstill) {
-		return errors.Join(storage.ErrUnavailable, errStandstill, err)
+	if errors.Is(context.Cause(s.ctx), errStalled) {
+		return errors.Join(storage.ErrUnavailable, errStalled, err)
 	}
 	return err
 }
@@ -66,8 +67,8 @@ func (s *stream) Write(p []byte) (int, error) {
 		s.WriteHeaderNow()
 		return 0, errHeadOnly
 	}
-	s.watch.Stop() // while it is the client's turn
-	defer s.watch.Reset(standstill)
-	_ = s.conn.SetWriteDeadline(time.Now().Add(answering))
+	s.watch.Stop() // while the client is receiving
+	defer s.watch.Reset(stallTimeout)
+	_ = s.conn.SetWriteDeadline(time.Now().Add(writeTimeout))
 	return s.ResponseWriter.Write(p)
 }

@@ -16,15 +16,15 @@ type undoBody struct {
 	FinishedAt    *time.Time `json:"finished_at"`
 }
 
-// users lists those whom an import created.
-func (h *house) users(i importBody) []userBody {
+// users returns the users that an import created.
+func (h *testEnv) users(i importBody) []userBody {
 	h.Helper()
 	users, _ := walk[userBody](h, "/api/admin/users?import_id="+i.ID)
 	return users
 }
 
-// deliver makes a user's invitation one that was sent a moment ago.
-func (h *house) deliver(u userBody) {
+// deliver marks a user's invitation as sent a moment ago.
+func (h *testEnv) deliver(u userBody) {
 	h.Helper()
 	if _, err := h.store.DB().ExecContext(h.Context(), `UPDATE invitations SET expires_at = now() + interval '1 hour' WHERE user_id = $1`, u.ID); err != nil {
 		h.Fatal(err)
@@ -33,7 +33,7 @@ func (h *house) deliver(u userBody) {
 
 func TestUndoRemovesThoseWhomNobodyHasTouched(t *testing.T) {
 	t.Parallel()
-	h := newHouse(t, nil)
+	h := newTestEnv(t, nil)
 	i := h.imported(people(5))
 	users := h.users(i)
 	h.deliver(users[0])
@@ -45,7 +45,7 @@ func TestUndoRemovesThoseWhomNobodyHasTouched(t *testing.T) {
 		t.Fatal(err)
 	}
 	tag := h.get(i.Links.Self).header.Get("ETag")
-	for range 2 { // asking again changes nothing
+	for range 2 { // a repeated request changes nothing
 		a := h.post(i.Links.Self + "/undo")
 		h.want(a, 200)
 		if u := as[undoBody](t, a); u.Removed != 3 || u.Kept != 2 || u.FinishedAt == nil {
@@ -73,7 +73,7 @@ func TestUndoRemovesThoseWhomNobodyHasTouched(t *testing.T) {
 
 func TestUndoThatNobodyWaitsForIsAccepted(t *testing.T) {
 	t.Parallel()
-	h := newHouse(t, nil)
+	h := newTestEnv(t, nil)
 	i := h.imported(people(3))
 	a := h.do(call{method: "POST", path: i.Links.Self + "/undo", header: http.Header{"Prefer": {"respond-async"}}})
 	h.want(a, 202)
@@ -101,7 +101,7 @@ func TestUndoThatNobodyWaitsForIsAccepted(t *testing.T) {
 
 func TestUndoNeedsAnEnd(t *testing.T) {
 	t.Parallel()
-	h := newHouse(t, nil)
+	h := newTestEnv(t, nil)
 	h.wantProblem(h.post(h.dryRun(people(1)).Links.Self+"/undo"), 409, "wrong_state")
 	i := h.queued(people(2))
 	h.wantProblem(h.post(i.Links.Self+"/undo"), 409, "wrong_state")
@@ -112,7 +112,7 @@ func TestUndoNeedsAnEnd(t *testing.T) {
 
 func TestUndoIsForTheOwnerAndAdministrators(t *testing.T) {
 	t.Parallel()
-	h := newHouse(t, nil)
+	h := newTestEnv(t, nil)
 	owner := h.token("imports")
 	post := uploadCall([]field{file(people(1))})
 	post.token = owner

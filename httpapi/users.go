@@ -4,11 +4,11 @@ import (
 	"errors"
 	"net/http"
 	"slices"
-	"time"
 
 	"github.com/gin-gonic/gin"
 	"github.com/google/uuid"
 
+	"rollcall/apitypes"
 	"rollcall/httpapi/problem"
 	"rollcall/httpapi/query"
 	"rollcall/roster"
@@ -18,41 +18,6 @@ import (
 // maxSearch bounds a search, in bytes.
 const maxSearch = 200
 
-// userView is a user as it is sent.
-type userView struct {
-	ID         uuid.UUID         `json:"id"`
-	Email      string            `json:"email"`
-	Name       string            `json:"name"`
-	Role       roster.Role       `json:"role"`
-	Department string            `json:"department"`
-	Status     roster.UserStatus `json:"status"`
-	ImportID   *uuid.UUID        `json:"import_id"`
-	CreatedAt  time.Time         `json:"created_at"`
-	UpdatedAt  time.Time         `json:"updated_at"`
-	Invitation *invitationView   `json:"invitation"`
-}
-
-type invitationView struct {
-	Status    roster.InvitationStatus `json:"status"`
-	SentAt    *time.Time              `json:"sent_at"`
-	ExpiresAt *time.Time              `json:"expires_at"`
-	LastError *string                 `json:"last_error"`
-}
-
-func viewUser(u *roster.User) userView {
-	v := userView{
-		ID: u.ID, Email: u.Email, Name: u.Name, Role: u.Role, Department: u.Department, Status: u.Status,
-		ImportID: u.ImportID, CreatedAt: u.CreatedAt.UTC(), UpdatedAt: u.UpdatedAt.UTC(),
-	}
-	if i := u.Invitation; i != nil {
-		v.Invitation = &invitationView{Status: i.Status, SentAt: utc(i.SentAt), ExpiresAt: utc(i.ExpiresAt)}
-		if i.LastError != "" {
-			v.Invitation.LastError = &i.LastError
-		}
-	}
-	return v
-}
-
 // listUsers is GET /api/admin/users.
 func (a *API) listUsers(c *gin.Context, _ caller) error {
 	q, limit, after, err := query.Page(c.Request.URL.RawQuery)
@@ -60,8 +25,8 @@ func (a *API) listUsers(c *gin.Context, _ caller) error {
 		return err
 	}
 	f, err := userFilter(q)
-	if errors.Is(err, errNobody) {
-		return answerList(a, c, []userView{}, "")
+	if errors.Is(err, errNoMatch) {
+		return answerAll(a, c, []apitypes.User{})
 	}
 	if err != nil {
 		return err
@@ -71,15 +36,15 @@ func (a *API) listUsers(c *gin.Context, _ caller) error {
 	if err != nil {
 		return err
 	}
-	items := make([]userView, len(users))
+	items := make([]apitypes.User, len(users))
 	for k, u := range users {
-		items[k] = viewUser(u)
+		items[k] = apitypes.UserOf(u)
 	}
-	return answerMore(a, c, items, limit, func(v userView) string { return query.IDCursor(v.ID) })
+	return answerMore(a, c, items, limit, func(v apitypes.User) string { return query.IDCursor(v.ID) })
 }
 
-// errNobody: the filter asks for what no user has.
-var errNobody = errors.New("nobody matches")
+// errNoMatch: the filter has a value that no user has.
+var errNoMatch = errors.New("no user matches")
 
 // userFilter reads the filters of the list of users.
 func userFilter(q query.Query) (f storage.UserFilter, err error) {
@@ -97,23 +62,29 @@ func userFilter(q query.Query) (f storage.UserFilter, err error) {
 	}
 	if s := q.Get("import_id"); s != "" {
 		if f.ImportID, err = uuid.Parse(s); err != nil {
-			return f, problem.Parameter("import_id", "import_id must be the id of an import.")
+			return f, problem.Parameter("import_id", "import_id must be the ID of an import.")
 		}
 	}
 	if f.Query = q.Get("q"); len(f.Query) > maxSearch {
-		return f, problem.Parameter("q", "q has more than %d bytes.", maxSearch)
+		return f, problem.Parameter("q", "q is longer than %d bytes.", maxSearch)
+	}
+	if f.ExternalID, f.Source = q.Get("external_id"), q.Get("source"); f.Source != "" && !roster.ValidSource(f.Source) {
+		return f, errNoMatch
+	}
+	if f.ExternalID != "" && f.Source == "" {
+		f.Source = roster.DefaultSource
 	}
 	f.Department = q.Get("department")
 	if s := q.Get("email"); s != "" {
 		if f.EmailKey, err = roster.EmailKey(s); err != nil {
-			return f, errNobody
+			return f, errNoMatch
 		}
 	}
 	return f, nil
 }
 
 var invitationStatuses = []roster.InvitationStatus{
-	roster.InvitationHeld, roster.InvitationPending, roster.InvitationSent, roster.InvitationFailed,
+	roster.InvitationHeld, roster.InvitationPending, roster.InvitationSent, roster.InvitationFailed, roster.InvitationBounced,
 	roster.InvitationAccepted, roster.InvitationExpired, roster.InvitationRevoked,
 }
 
@@ -123,14 +94,14 @@ func (a *API) showUser(c *gin.Context, _ caller, id uuid.UUID) error {
 	if err != nil {
 		return err
 	}
-	return a.json(c, http.StatusOK, viewUser(u))
+	return a.answerUser(c, http.StatusOK, u)
 }
 
 // resendOne is POST /api/admin/users/{id}/invitation.
 func (a *API) resendOne(c *gin.Context, by caller, id uuid.UUID) error {
 	err := a.Store.ResendInvitation(c.Request.Context(), id, by.entry())
 	if errors.Is(err, storage.ErrWrongState) {
-		return problem.New(problem.WrongState, "Only a user who has not set a password yet can be invited.")
+		return problem.New(problem.WrongState, "Only users who haven't set a password can be invited.")
 	}
 	if err != nil {
 		return err
@@ -139,5 +110,5 @@ func (a *API) resendOne(c *gin.Context, by caller, id uuid.UUID) error {
 	if err != nil {
 		return err
 	}
-	return a.json(c, http.StatusAccepted, viewUser(u))
+	return a.json(c, http.StatusAccepted, apitypes.UserOf(u))
 }

@@ -8,7 +8,7 @@ import (
 
 func TestUsersCanBeFiltered(t *testing.T) {
 	t.Parallel()
-	h := newHouse(t, nil)
+	h := newTestEnv(t, nil)
 	first := h.imported("email,name,role,department\nAnna@Example.com,Anna Berg,admin,Sales\nbo@example.com,Bo 100%,user,Sales\n")
 	h.imported("email,name,department\ncy@example.com,Cy,Sales Ops\n", field{name: "send_invitations", value: "false"})
 	for query, want := range map[string]string{
@@ -41,7 +41,7 @@ func TestUsersCanBeFiltered(t *testing.T) {
 
 func TestUserAndInvitation(t *testing.T) {
 	t.Parallel()
-	h := newHouse(t, nil)
+	h := newTestEnv(t, nil)
 	i := h.imported("email,name,department\nAnna@Example.com,Anna,Sales\n", field{name: "send_invitations", value: "false"})
 	id := as[listBody[userBody]](t, h.get("/api/admin/users?email=anna@example.com")).Items[0].ID
 	a := h.get("/api/admin/users/" + id)

@@ -3,12 +3,15 @@ package httpapi
 import (
 	"errors"
 	"net/http"
+	"slices"
 	"strings"
 	"time"
 
 	"github.com/gin-gonic/gin"
 	"github.com/google/uuid"
 
+	"rollcall/access"
+	"rollcall/apitypes"
 	"rollcall/httpapi/problem"
 	"rollcall/httpapi/query"
 	"rollcall/httpapi/upload"
@@ -17,38 +20,40 @@ import (
 	"rollcall/webhook"
 )
 
-// webhookView is a webhook as it is sent.
+// webhookView is the JSON form of a webhook.
 type webhookView struct {
 	ID             uuid.UUID  `json:"id"`
 	URL            string     `json:"url"`
+	Events         []string   `json:"events"`
 	CreatedBy      string     `json:"created_by"`
 	CreatedAt      time.Time  `json:"created_at"`
-	OldSecretUntil *time.Time `json:"old_secret_until"` // null: there is one secret only
+	OldSecretUntil *time.Time `json:"old_secret_until"` // null: there is only one secret
+
+	// Null unless changes of users are no longer sent.
+	DisabledAt     *time.Time `json:"disabled_at"`
+	DisabledReason *string    `json:"disabled_reason"`
 }
 
-// webhookSecretView is a webhook in the one answer that holds its secret.
+// webhookSecretView is a webhook in the only response that contains its secret.
 type webhookSecretView struct {
 	webhookView
 	Secret string `json:"secret"`
 }
 
-// newWebhook is what an import tells of a webhook that its request has made.
-type newWebhook struct {
-	ID     uuid.UUID `json:"id"`
-	Secret string    `json:"secret"`
-}
-
 func viewWebhook(w *storage.Webhook) webhookView {
-	return webhookView{w.ID, w.URL, w.Owner.Label, w.CreatedAt.UTC(), utc(w.PreviousUntil)}
+	return webhookView{
+		ID: w.ID, URL: w.URL, Events: w.Events, CreatedBy: w.Owner.Label, CreatedAt: w.CreatedAt.UTC(), OldSecretUntil: utc(w.PreviousUntil),
+		DisabledAt: utc(w.DisabledAt), DisabledReason: apitypes.Optional(string(w.DisabledReason)),
+	}
 }
 
-// sealedSecret makes a secret and keeps it for the one answer that tells it.
+// sealedSecret makes a secret and keeps it for that response.
 type sealedSecret struct {
 	api  *API
 	text string
 }
 
-// seal is a [storage.Sealing].
+// seal is a [storage.NewSealedSecret].
 func (s *sealedSecret) seal(id uuid.UUID) string {
 	s.text = webhook.NewSecret()
 	return s.api.Sealer.Seal(s.text, webhook.SecretContext(id))
@@ -56,41 +61,65 @@ func (s *sealedSecret) seal(id uuid.UUID) string {
 
 func (a *API) checkWebhookURL(url string) error { return webhook.CheckURL(url, a.WebhookAddresses) }
 
-// uploadWebhooks is what an upload does about webhook_url.
+// uploadWebhooks handles the webhook_url of an upload.
 func (a *API) uploadWebhooks(secret *sealedSecret) upload.Webhooks {
 	return upload.Webhooks{CheckURL: a.checkWebhookURL, SealSecret: secret.seal}
 }
 
-// told is the webhook that an upload has made, nil if it has made none.
-func (s *sealedSecret) told(w *storage.Webhook) *newWebhook {
+// told is the webhook that an upload has created, nil if it has created none.
+func (s *sealedSecret) told(w *storage.Webhook) *apitypes.CreatedWebhook {
 	if w == nil {
 		return nil
 	}
-	return &newWebhook{w.ID, s.text}
+	return &apitypes.CreatedWebhook{ID: w.ID, Secret: s.text}
 }
 
 // createWebhook is POST /api/admin/webhooks.
 func (a *API) createWebhook(c *gin.Context, by caller) error {
 	var in struct {
-		URL string `json:"url"`
+		URL    string   `json:"url"`
+		Events []string `json:"events"`
 	}
 	if _, err := readJSON(c, &in); err != nil {
 		return err
 	}
 	url := strings.TrimSpace(in.URL)
 	if err := a.checkWebhookURL(url); err != nil {
-		return problem.Parameter("url", "url cannot be used: %s.", err)
+		return problem.Parameter("url", "url is invalid: %s.", err)
+	}
+	events, err := webhookEvents(in.Events, by)
+	if err != nil {
+		return err
 	}
 	secret := sealedSecret{api: a}
-	w, err := a.Store.CreateWebhook(c.Request.Context(), url, secret.seal, by.entry())
+	w, err := a.Store.CreateWebhook(c.Request.Context(), url, events, secret.seal, by.entry())
 	if errors.Is(err, storage.ErrAlreadyExists) {
-		return problem.New(problem.WrongState, "You have a webhook with this URL. If its secret is lost, rotate it.")
+		return problem.New(problem.WrongState, "This token already has a webhook with this URL. If you lost its secret, rotate it.")
 	}
 	if err != nil {
 		return err
 	}
 	c.Header("Location", prefix+"/webhooks/"+w.ID.String())
 	return a.json(c, http.StatusCreated, webhookSecretView{viewWebhook(w), secret.text})
+}
+
+// webhookEvents checks the events that a webhook asks for: nil are those of imports.
+func webhookEvents(events []string, by caller) ([]string, error) {
+	if events == nil {
+		return apitypes.ImportEvents(), nil
+	}
+	for i, e := range events {
+		if !slices.Contains(apitypes.EventTypes(), e) || slices.Contains(events[:i], e) {
+			return nil, problem.Parameter("events", "events must name each event once, of %s.", strings.Join(apitypes.EventTypes(), ", "))
+		}
+	}
+	if len(events) == 0 {
+		return nil, problem.Parameter("events", "events must name at least one event.")
+	}
+	if slices.Contains(events, apitypes.EventUsersChanged) {
+		return events, by.require(access.TokenAdmin)
+	}
+	return events, nil
 }
 
 // listWebhooks is GET /api/admin/webhooks.
@@ -100,7 +129,7 @@ func (a *API) listWebhooks(c *gin.Context, by caller) error {
 		return err
 	}
 	var owner *roster.Actor
-	if !by.as().SeesAllWebhooks() {
+	if !by.access().SeesAllWebhooks() {
 		owner = &by.actor
 	}
 	webhooks, err := a.Store.Webhooks(c.Request.Context(), owner, after, limit+1)
@@ -139,10 +168,10 @@ func (a *API) deleteWebhook(c *gin.Context, by caller, w *storage.Webhook) error
 	return nil
 }
 
-// deliveryView is a delivery as it is sent.
+// deliveryView is the JSON form of a delivery.
 type deliveryView struct {
 	ID         uuid.UUID              `json:"id"`
-	ImportID   uuid.UUID              `json:"import_id"`
+	ImportID   *uuid.UUID             `json:"import_id"` // null: changes of users
 	Event      string                 `json:"event"`
 	Status     storage.DeliveryStatus `json:"status"`
 	DueAt      *time.Time             `json:"due_at"`
@@ -154,7 +183,7 @@ type deliveryView struct {
 type attemptView struct {
 	At      time.Time `json:"at"`
 	Outcome string    `json:"outcome"`
-	Status  *int      `json:"status"` // null: there was no answer
+	Status  *int      `json:"status"` // null: there was no response
 	TookMS  int64     `json:"took_ms"`
 }
 

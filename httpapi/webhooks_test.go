@@ -36,24 +36,24 @@ type deliveryBody struct {
 	}
 }
 
-// newHookedHouse is a house that can keep secrets.
-func newHookedHouse(t *testing.T) (*house, *auth.Sealer) {
+// newHookedHouse is a test environment that can store secrets.
+func newHookedHouse(t *testing.T) (*testEnv, *auth.Sealer) {
 	t.Helper()
 	sealer, err := auth.NewSealer(strings.Repeat("s", auth.MinSecretLength))
 	if err != nil {
 		t.Fatal(err)
 	}
-	return newHouse(t, func(d *httpapi.Deps) { d.Sealer = sealer }), sealer
+	return newTestEnv(t, func(d *httpapi.Deps) { d.Sealer = sealer }), sealer
 }
 
 // send makes a request with a JSON body.
-func (h *house) send(method, path, token, body string) answer {
+func (h *testEnv) send(method, path, token, body string) answer {
 	h.Helper()
 	return h.do(call{method: method, path: path, token: token, body: strings.NewReader(body), header: http.Header{"Content-Type": {"application/json"}}})
 }
 
-// opened is the secret that deliveries to a webhook would be signed with.
-func (h *house) opened(sealer *auth.Sealer, id string) string {
+// opened is the secret that signs deliveries to a webhook.
+func (h *testEnv) opened(sealer *auth.Sealer, id string) string {
 	h.Helper()
 	var sealed string
 	if err := h.store.DB().QueryRowContext(h.Context(), `SELECT secret FROM webhooks WHERE id = $1`, id).Scan(&sealed); err != nil {
@@ -120,14 +120,18 @@ func TestWebhookURLsThatAreRefused(t *testing.T) {
 			t.Errorf("%s: %+v", body, p)
 		}
 	}
+	if p := h.wantProblem(h.send("POST", webhooksPath, "", `{"ulr": "https://hr.example.com/"}`), 400, "invalid_parameter"); !strings.Contains(p.Detail, `"ulr"`) {
+		t.Errorf("a misspelt member: %+v", p)
+	}
 	p := h.wantProblem(h.upload([]field{file("email,name\n"), {name: "webhook_url", value: "https://[::1]/"}}), 400, "invalid_parameter")
 	if len(p.Errors) != 1 || p.Errors[0].Parameter != "webhook_url" {
 		t.Errorf("%+v", p)
 	}
 }
 
-// TestWebhookOfAnUpload: the first upload that names a URL makes the webhook and
-// tells its secret, no later one does; the end of each is in its log.
+// TestWebhookOfAnUpload: the first upload with a new URL creates the webhook
+// and returns its secret, later ones do not; the end of each import is
+// delivered.
 func TestWebhookOfAnUpload(t *testing.T) {
 	t.Parallel()
 	h, sealer := newHookedHouse(t)
@@ -163,8 +167,8 @@ func TestWebhookOfAnUpload(t *testing.T) {
 	h.checkRedelivery(log, deliveries[1].ID)
 }
 
-// checkEventBody holds the body of a delivery against the description.
-func (h *house) checkEventBody(delivery string) {
+// checkEventBody checks the body of a delivery against the API description.
+func (h *testEnv) checkEventBody(delivery string) {
 	h.Helper()
 	var body []byte
 	if err := h.store.DB().QueryRowContext(h.Context(), `SELECT body FROM webhook_deliveries WHERE id = $1`, delivery).Scan(&body); err != nil {
@@ -174,13 +178,14 @@ func (h *house) checkEventBody(delivery string) {
 	if err := json.Unmarshal(body, &event); err != nil {
 		h.Fatal(err)
 	}
-	if err := h.spec.doc.Components.Schemas["WebhookEvent"].Value.VisitJSON(event, openapi3.EnableJSONSchema2020()); err != nil {
+	if err := h.spec.event.VisitJSON(event, openapi3.EnableJSONSchema2020()); err != nil {
 		h.Errorf("%s: %v", body, err)
 	}
 }
 
-// checkRedelivery settles a delivery as a courier would, and asks for it again.
-func (h *house) checkRedelivery(log, id string) {
+// checkRedelivery completes a delivery as the dispatcher would, and requests it
+// again.
+func (h *testEnv) checkRedelivery(log, id string) {
 	h.Helper()
 	claimed, err := h.store.ClaimDeliveries(h.Context(), 1, time.Minute)
 	if err != nil || len(claimed) != 1 || claimed[0].ID.String() != id {
@@ -190,7 +195,7 @@ func (h *house) checkRedelivery(log, id string) {
 		ID: claimed[0].ID, Fence: claimed[0].Fence, Status: storage.DeliveryFailed,
 		Attempt: storage.Attempt{Outcome: string(webhook.Gone), Status: 410, TookMS: 12},
 	}
-	if _, err := h.store.RecordDelivery(h.Context(), outcome); err != nil {
+	if _, _, err := h.store.RecordDelivery(h.Context(), outcome); err != nil {
 		h.Fatal(err)
 	}
 	d := as[listBody[deliveryBody]](h, h.get(log)).Items[1]
@@ -206,8 +211,9 @@ func (h *house) checkRedelivery(log, id string) {
 	h.wantProblem(h.post(log+"/x/redeliver"), 404, "not_found")
 }
 
-// TestWebhooksOfOthers are not seen, and nothing is done with them, but by who
-// may do everything. Two callers may have the same URL, each with a secret.
+// TestWebhooksOfOthers: only a caller with full access can see or change the
+// webhooks of others. Two callers may have the same URL, each with its own
+// secret.
 func TestWebhooksOfOthers(t *testing.T) {
 	t.Parallel()
 	h, _ := newHookedHouse(t)
@@ -240,7 +246,8 @@ func TestWebhooksOfOthers(t *testing.T) {
 	h.want(h.get(path), 200)
 }
 
-// TestTooManyWebhooks are refused, over an upload too, which then leaves nothing.
+// TestTooManyWebhooks: more webhooks than allowed are rejected, also in an
+// upload, which then stores nothing.
 func TestTooManyWebhooks(t *testing.T) {
 	t.Parallel()
 	h, _ := newHookedHouse(t)

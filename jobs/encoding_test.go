@@ -2,20 +2,20 @@ package jobs_test
 
 import (
 	"os"
+	"rollcall/jobs/importer"
 	"strings"
 	"testing"
 	"time"
 
-	"rollcall/jobs"
 	"rollcall/roster"
 )
 
-// TestEncodingWarnings: an encoding is advised only where it would read the
-// whole file, and no longer once rows come that are UTF-8, be they in a later
-// batch, of another claim.
+// TestEncodingWarnings: an encoding is suggested only if it would read the
+// whole file, and no longer once there are rows in UTF-8, even in a later batch
+// of another claim.
 func TestEncodingWarnings(t *testing.T) {
 	t.Parallel()
-	h := newHouse(t)
+	h := newTestEnv(t)
 	messy, err := os.ReadFile("../examples/messy.csv")
 	if err != nil {
 		t.Fatal(err)
@@ -29,7 +29,7 @@ func TestEncodingWarnings(t *testing.T) {
 		"UTF-8 behind":      {header + broken + plain + "b@example.com,Bär\n", roster.WarnMixedEncodings, ""},
 		"the messy example": {string(messy), roster.WarnMixedEncodings, ""},
 	} {
-		i := h.run(h.importer(jobs.ImporterConfig{BatchRows: 2, Slice: time.Nanosecond}), h.upload(c.file, roster.Options{DryRun: true}).ID)
+		i := h.run(h.importer(importer.Config{BatchRows: 2, Slice: time.Nanosecond}), h.upload(c.file, roster.Options{DryRun: true}).ID)
 		var met []roster.Warning
 		for _, w := range i.Warnings {
 			if w.Code != roster.WarnUnknownColumns {

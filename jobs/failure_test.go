@@ -12,12 +12,12 @@ import (
 
 	"github.com/google/uuid"
 
-	"rollcall/egress"
-	"rollcall/internal/smtptest"
-	"rollcall/jobs"
+	"rollcall/internal/egress"
+	"rollcall/jobs/invitations"
 	"rollcall/mail"
 	"rollcall/roster"
 	"rollcall/storage"
+	"rollcall/test/smtptest"
 )
 
 // at makes a script that acts on the first n events of a verb.
@@ -31,12 +31,12 @@ func at(verb string, n int, act func(*smtptest.Event)) func(*smtptest.Event) {
 
 func reply(line string) func(*smtptest.Event) { return func(e *smtptest.Event) { e.Reply = line } }
 
-// TestRecipientsFailure: what goes wrong with one invitation is settled with
-// that one, and holds up nobody else.
+// TestRecipientsFailure: a failure of one invitation affects only that
+// invitation and delays no other.
 func TestRecipientsFailure(t *testing.T) {
 	t.Parallel()
 	const pending = "pending"
-	retry := jobs.MailerConfig{RetryMin: time.Minute, GiveUp: 2}
+	retry := invitations.Config{RetryMin: time.Minute, GiveUp: 2}
 	for _, c := range []struct {
 		name   string
 		script func(*smtptest.Event)
@@ -74,9 +74,9 @@ func TestRecipientsFailure(t *testing.T) {
 	}} {
 		t.Run(c.name, func(t *testing.T) {
 			t.Parallel()
-			h := newHouse(t)
+			h := newTestEnv(t)
 			server := smtptest.Start(t, smtptest.Config{Script: c.script})
-			o := newOffice(h, post{server: plain(server), MailerConfig: retry}).open()
+			o := newMailEnv(h, post{server: plain(server), Config: retry}).open()
 			i := h.invite(1)
 			for k, want := range c.states {
 				o.round()
@@ -103,7 +103,7 @@ func TestRecipientsFailure(t *testing.T) {
 	}
 }
 
-// outage is a server that is out of order until mended.
+// outage is a server that fails until mended is set.
 type outage struct {
 	*smtptest.Server
 	address *mail.Server
@@ -111,7 +111,7 @@ type outage struct {
 	mended  *atomic.Bool
 }
 
-// until scripts a fault that is there until mended.
+// until scripts a fault that lasts until mended is set.
 func until(mended *atomic.Bool, verb string, fault func(*smtptest.Event)) func(*smtptest.Event) {
 	return func(e *smtptest.Event) {
 		if e.Verb == verb && !mended.Load() {
@@ -182,15 +182,16 @@ var outages = []struct {
 	{"sender refused", senderRefused, "550 5.7.1 Not your sender"},
 }
 
-// TestOutagePausesAll: when no mail can be sent at all everything waits, says
-// why, blames nobody, and goes on by itself once the server is mended.
+// TestOutagePausesAll: while no mail can be sent at all, every invitation
+// waits, the reason is shown, no recipient is charged with it, and sending
+// resumes by itself once the server works again.
 func TestOutagePausesAll(t *testing.T) {
 	t.Parallel()
 	for _, c := range outages {
 		t.Run(c.name, func(t *testing.T) {
 			t.Parallel()
-			h, s := newHouse(t), c.make(t)
-			o := newOffice(h, post{server: s.address, pool: s.pool}).open()
+			h, s := newTestEnv(t), c.make(t)
+			o := newMailEnv(h, post{server: s.address, pool: s.pool}).open()
 			i := h.invite(3)
 			for pause := 5 * time.Second; pause <= 40*time.Second; pause *= 2 {
 				if n := o.round(); n == 0 {
@@ -222,15 +223,15 @@ func TestOutagePausesAll(t *testing.T) {
 	}
 }
 
-// TestChangedSettingsEndPause: what an administrator mends is tried at once.
+// TestChangedSettingsEndPause: changed settings are tried at once.
 func TestChangedSettingsEndPause(t *testing.T) {
 	t.Parallel()
 	for _, c := range outages {
 		t.Run(c.name, func(t *testing.T) {
 			t.Parallel()
-			h, s := newHouse(t), c.make(t)
-			o := newOffice(h, post{server: s.address, pool: s.pool}).open()
-			elsewhere := newOffice(h, post{server: s.address, pool: s.pool}).open() // knows the old settings, too
+			h, s := newTestEnv(t), c.make(t)
+			o := newMailEnv(h, post{server: s.address, pool: s.pool}).open()
+			elsewhere := newMailEnv(h, post{server: s.address, pool: s.pool}).open() // knows the old settings, too
 			i := h.invite(3)
 			o.round()
 			h.later(5 * time.Second)
@@ -241,7 +242,7 @@ func TestChangedSettingsEndPause(t *testing.T) {
 			good := smtptest.Start(t, smtptest.Config{})
 			h.configure(storage.EmailSettings{Host: smtptest.Host, Port: good.Port(), Security: "none", From: "hr@rollcall.example"})
 			if n := elsewhere.round(); n != 3 {
-				t.Fatalf("%d dispatched after the settings were mended, want 3", n)
+				t.Fatalf("%d dispatched after the settings were fixed, want 3", n)
 			}
 			for _, m := range good.Mails() {
 				if m.From != "hr@rollcall.example" {
@@ -256,34 +257,35 @@ func TestChangedSettingsEndPause(t *testing.T) {
 	}
 }
 
-// TestSettingsKeepToTheirAddresses: a server named in the settings is held
-// against them, the one of the environment is not.
+// TestSettingsKeepToTheirAddresses: the allowed addresses apply to a server
+// from the stored settings, not to one from the environment.
 func TestSettingsKeepToTheirAddresses(t *testing.T) {
 	t.Parallel()
-	h, s := newHouse(t), smtptest.Start(t, smtptest.Config{})
+	h, s := newTestEnv(t), smtptest.Start(t, smtptest.Config{})
 	free := mail.Server{Host: smtptest.Host, Port: s.Port(), Security: mail.None}
 	h.configure(storage.EmailSettings{Host: "localhost", Port: s.Port(), Security: "none"})
-	newOffice(h, post{server: &free, within: new(egress.Addresses)}).open().wantBarred(s)
+	newMailEnv(h, post{server: &free, within: new(egress.Addresses)}).open().wantBarred(s)
 
-	h = newHouse(t)
-	o := newOffice(h, post{server: &free, within: new(egress.Addresses)}).open()
+	h = newTestEnv(t)
+	o := newMailEnv(h, post{server: &free, within: new(egress.Addresses)}).open()
 	i := h.invite(1)
 	o.round()
 	h.settled(i.ID, roster.InvitationCounts{Sent: 1})
 }
 
-// TestStoredServerMustEncrypt: what was stored before ROLLCALL_REQUIRE_TLS is
-// not spoken to unencrypted; the invitation stays pending until that is mended.
+// TestStoredServerMustEncrypt: a server stored before ROLLCALL_REQUIRE_TLS was
+// set gets no unencrypted mail; the invitation stays pending until the settings
+// are fixed.
 func TestStoredServerMustEncrypt(t *testing.T) {
 	t.Parallel()
-	h, s := newHouse(t), smtptest.Start(t, smtptest.Config{})
+	h, s := newTestEnv(t), smtptest.Start(t, smtptest.Config{})
 	allowed, err := egress.ParseAddresses("0.0.0.0,127.0.0.1,::1") // 0.0.0.0 leads here, too, and is no address of loopback
 	if err != nil {
 		t.Fatal(err)
 	}
 	encrypted := allowed.OnlyEncrypted()
 	h.configure(storage.EmailSettings{Host: "0.0.0.0", Port: s.Port(), Security: "none"})
-	o := newOffice(h, post{within: &encrypted}).open()
+	o := newMailEnv(h, post{within: &encrypted}).open()
 	i := h.invite(1)
 	o.round()
 	h.settled(i.ID, roster.InvitationCounts{Pending: 1})
@@ -296,8 +298,8 @@ func TestStoredServerMustEncrypt(t *testing.T) {
 	h.settled(i.ID, roster.InvitationCounts{Sent: 1})
 }
 
-// wantBarred fails the test unless sending pauses without a connection.
-func (o *office) wantBarred(s *smtptest.Server) {
+// wantBarred fails the test unless sending pauses without connecting.
+func (o *mailEnv) wantBarred(s *smtptest.Server) {
 	o.Helper()
 	o.invite(1)
 	o.round()
@@ -307,7 +309,7 @@ func (o *office) wantBarred(s *smtptest.Server) {
 	}
 }
 
-func (h *house) configure(e storage.EmailSettings) {
+func (h *testEnv) configure(e storage.EmailSettings) {
 	h.Helper()
 	if err := h.store.SetEmailSettings(h.Context(), e, tester); err != nil {
 		h.Fatal(err)
@@ -315,7 +317,7 @@ func (h *house) configure(e storage.EmailSettings) {
 }
 
 // wantPause fails the test unless mail pauses for that reason and long.
-func (h *house) wantPause(reason string, long time.Duration) {
+func (h *testEnv) wantPause(reason string, long time.Duration) {
 	h.Helper()
 	m := h.paused()
 	now, err := h.store.Now(h.Context())
@@ -330,12 +332,12 @@ func (h *house) wantPause(reason string, long time.Duration) {
 	}
 }
 
-// TestNoMailServer: invitations wait and say why, and go out soon after a
-// worker with a server has started, however long that took.
+// TestNoMailServer: invitations wait and show the reason, and are sent soon
+// after a worker with a server has started, however long that took.
 func TestNoMailServer(t *testing.T) {
 	t.Parallel()
-	h := newHouse(t)
-	without := newOffice(h, post{}).open()
+	h := newTestEnv(t)
+	without := newMailEnv(h, post{}).open()
 	i := h.invite(2)
 	for range 8 {
 		without.round()
@@ -344,14 +346,14 @@ func TestNoMailServer(t *testing.T) {
 	}
 	h.settled(i.ID, roster.InvitationCounts{Pending: 2})
 	server := smtptest.Start(t, smtptest.Config{})
-	with := newOffice(h, post{server: plain(server)}).open()
+	with := newMailEnv(h, post{server: plain(server)}).open()
 	for with.round() > 0 {
 	}
 	h.settled(i.ID, roster.InvitationCounts{Sent: 2})
 }
 
 // TestUnusableSettings: settings that cannot be used are shown as the reason;
-// the server of the settings before gets nothing more.
+// the previous server gets no more mail.
 func TestUnusableSettings(t *testing.T) {
 	t.Parallel()
 	for name, bad := range map[string]storage.EmailSettings{
@@ -361,9 +363,9 @@ func TestUnusableSettings(t *testing.T) {
 	} {
 		t.Run(name, func(t *testing.T) {
 			t.Parallel()
-			h := newHouse(t)
+			h := newTestEnv(t)
 			server := smtptest.Start(t, smtptest.Config{})
-			o := newOffice(h, post{server: plain(server)}).open()
+			o := newMailEnv(h, post{server: plain(server)}).open()
 			i := h.invite(1)
 			o.round()
 			h.settled(i.ID, roster.InvitationCounts{Sent: 1})
@@ -389,7 +391,7 @@ func TestUnusableSettings(t *testing.T) {
 	}
 }
 
-func (h *house) resend(user uuid.UUID) {
+func (h *testEnv) resend(user uuid.UUID) {
 	h.Helper()
 	if err := h.store.ResendInvitation(h.Context(), user, tester); err != nil {
 		h.Fatal(err)

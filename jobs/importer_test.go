@@ -2,10 +2,10 @@ package jobs_test
 
 import (
 	"fmt"
+	"rollcall/jobs/importer"
 	"strings"
 	"testing"
 
-	"rollcall/jobs"
 	"rollcall/roster"
 )
 
@@ -21,9 +21,9 @@ func people(n int) string {
 
 func TestRunImportsEverybody(t *testing.T) {
 	t.Parallel()
-	h := newHouse(t)
+	h := newTestEnv(t)
 	i := h.upload(people(12_345), roster.Options{SendInvitations: true})
-	i = h.run(h.importer(jobs.ImporterConfig{}), i.ID)
+	i = h.run(h.importer(importer.Config{}), i.ID)
 	if i.Status != roster.Completed || i.Total == nil || *i.Total != 12_345 || i.Imported != 12_345 || i.Invitations.Pending != 12_345 {
 		t.Fatalf("%+v", i)
 	}

@@ -3,6 +3,7 @@ package jobs_test
 import (
 	"context"
 	"fmt"
+	"rollcall/jobs/importer"
 	"strings"
 	"testing"
 	"time"
@@ -11,22 +12,21 @@ import (
 	"github.com/google/uuid"
 	"pgregory.net/rapid"
 
-	"rollcall/jobs"
 	"rollcall/roster"
 	"rollcall/storage"
 )
 
-// ending is all that people can see of a finished import.
+// ending is what users can see of a finished import.
 type ending struct {
 	Status      roster.Status
 	Counts      roster.Counts
 	Total       int64
 	Invitations roster.InvitationCounts
-	Refusals    []roster.Refusal
+	RowErrors   []roster.RowError
 	Users       []string
 }
 
-func (h *house) ending(id uuid.UUID) ending {
+func (h *testEnv) ending(id uuid.UUID) ending {
 	h.Helper()
 	i := h.read(id)
 	e := ending{Status: i.Status, Counts: i.Counts, Invitations: i.Invitations}
@@ -34,7 +34,7 @@ func (h *house) ending(id uuid.UUID) ending {
 		e.Total, e.Counts.Total = *i.Total, nil
 	}
 	var err error
-	if e.Refusals, err = h.store.Refusals(h.Context(), id, 0, 10_000); err != nil {
+	if e.RowErrors, err = h.store.RowErrors(h.Context(), id, 0, 10_000); err != nil {
 		h.Fatal(err)
 	}
 	users, err := h.store.Users(h.Context(), storage.UserFilter{Limit: 10_000})
@@ -50,15 +50,15 @@ func (h *house) ending(id uuid.UUID) ending {
 	return e
 }
 
-// lapse makes every lease run out now, as the time after a crash would.
-func (h *house) lapse() {
+// lapse makes every lease expire now, as it would some time after a crash.
+func (h *testEnv) lapse() {
 	h.Helper()
 	if _, err := h.store.DB().Exec(`UPDATE imports SET lease_until = now() - interval '1 second' WHERE lease_until IS NOT NULL`); err != nil {
 		h.Fatal(err)
 	}
 }
 
-// drawFile draws rows of which some are refused, some stand twice and some
+// drawFile draws rows of which some are invalid, some appear twice and some
 // exist already.
 func drawFile(r *rapid.T) string {
 	row := rapid.Custom(func(r *rapid.T) string {
@@ -83,11 +83,11 @@ func drawFile(r *rapid.T) string {
 }
 
 // TestInterruptedImportEndsTheSame cuts an import off at any message between it
-// and PostgreSQL, before or after PostgreSQL has had it, any number of times.
-// It must end exactly like one left in peace.
+// and PostgreSQL, before or after PostgreSQL has received it, any number of
+// times. It must end exactly like one that was never interrupted.
 func TestInterruptedImportEndsTheSame(t *testing.T) {
 	t.Parallel()
-	peaceful, rough := newHouse(t), newHouse(t)
+	peaceful, rough := newTestEnv(t), newTestEnv(t)
 	cuts := 0
 	rapid.Check(t, func(r *rapid.T) {
 		file := drawFile(r)
@@ -95,12 +95,12 @@ func TestInterruptedImportEndsTheSame(t *testing.T) {
 			SendInvitations: rapid.Bool().Draw(r, "invite"),
 			OnDuplicate:     rapid.SampledFrom([]roster.OnDuplicate{roster.SkipDuplicates, roster.UpdateDuplicates}).Draw(r, "duplicates"),
 		}
-		for _, h := range []*house{peaceful, rough} { // some are there already
+		for _, h := range []*testEnv{peaceful, rough} { // some users exist before
 			h.empty()
-			h.run(h.importer(jobs.ImporterConfig{}), h.upload("email,name\np1@example.com,One\np2@example.com,Two\n", roster.Options{}).ID)
+			h.run(h.importer(importer.Config{}), h.upload("email,name\np1@example.com,One\np2@example.com,Two\n", roster.Options{}).ID)
 		}
 		i := peaceful.upload(file, options)
-		peaceful.run(peaceful.importer(jobs.ImporterConfig{BatchRows: 7}), i.ID)
+		peaceful.run(peaceful.importer(importer.Config{BatchRows: 7}), i.ID)
 		want := peaceful.ending(i.ID)
 
 		i = rough.upload(file, options)
@@ -114,7 +114,7 @@ func TestInterruptedImportEndsTheSame(t *testing.T) {
 	}
 }
 
-func (h *house) runRoughly(t *testing.T, r *rapid.T, id uuid.UUID) (cuts int) {
+func (h *testEnv) runRoughly(t *testing.T, r *rapid.T, id uuid.UUID) (cuts int) {
 	cutter := newSeverable(t, h.url)
 	defer cutter.Stop()
 	store, err := storage.Open(cutter.url, storage.Options{MaxConns: 2})
@@ -122,9 +122,9 @@ func (h *house) runRoughly(t *testing.T, r *rapid.T, id uuid.UUID) (cuts int) {
 		r.Fatal(err)
 	}
 	defer store.Close()
-	im := jobs.NewImporter(store, quiet(), h.meter, jobs.ImporterConfig{BatchRows: 7, Slice: time.Nanosecond, Timeout: 5 * time.Second})
+	im := importer.New(store, quiet(), h.meter.Importer, importer.Config{BatchRows: 7, Slice: time.Nanosecond, Timeout: 5 * time.Second})
 	for try := 0; !h.read(id).Status.Ended(); try++ {
-		if try < 12 { // afterwards it is left in peace, or it might never end
+		if try < 12 { // then stop cutting, or it might never end
 			cutter.cutAt(rapid.IntRange(1, 25).Draw(r, "cut"), rapid.Bool().Draw(r, "deaf"))
 		} else {
 			cutter.cutAt(-1, false)
@@ -137,16 +137,16 @@ func (h *house) runRoughly(t *testing.T, r *rapid.T, id uuid.UUID) (cuts int) {
 	return cutter.severs
 }
 
-// TestRowThatPanicsIsRefusedAlone: whatever a row does to the code, the others
-// go in.
-func TestRowThatPanicsIsRefusedAlone(t *testing.T) {
+// TestRowThatPanicsFailsAlone: whatever a row does to the code, the others
+// are imported.
+func TestRowThatPanicsFailsAlone(t *testing.T) {
 	t.Parallel()
 	for _, pass := range []roster.Status{roster.Checking, roster.Importing} {
 		t.Run(string(pass), func(t *testing.T) {
 			t.Parallel()
-			h := newHouse(t)
+			h := newTestEnv(t)
 			i := h.upload(people(300), roster.Options{})
-			im := h.importer(jobs.ImporterConfig{BatchRows: 50})
+			im := h.importer(importer.Config{BatchRows: 50})
 			im.OnRow(func(p roster.Status, row int64) {
 				if p == pass && row == 123 {
 					panic("at the disco")
@@ -162,16 +162,17 @@ func TestRowThatPanicsIsRefusedAlone(t *testing.T) {
 			if e.Status != roster.Completed || e.Counts.Imported != 299 || e.Counts.Failed != 1 {
 				t.Fatalf("%+v", e.Counts)
 			}
-			if len(e.Refusals) != 1 || e.Refusals[0].Row != 123 || e.Refusals[0].Reason() != roster.InternalError {
-				t.Fatalf("%+v", e.Refusals)
+			if len(e.RowErrors) != 1 || e.RowErrors[0].Row != 123 || e.RowErrors[0].Reason() != roster.InternalError {
+				t.Fatalf("%+v", e.RowErrors)
 			}
 		})
 	}
 }
 
-// TestStaleWorkerWritesNothing: a worker that slept through its lease finds the
-// import gone and lets go, and that is counted: whether it goes on with its
-// batch, or has to stop and hands back what it no longer holds.
+// TestStaleWorkerWritesNothing: a worker that slept through its lease finds
+// that it lost the import and gives up, and that is counted, whether it
+// continues with its batch or has to stop and hands back what it no longer
+// holds.
 func TestStaleWorkerWritesNothing(t *testing.T) {
 	t.Parallel()
 	for name, wakes := range map[string]func(stop func()){
@@ -183,9 +184,9 @@ func TestStaleWorkerWritesNothing(t *testing.T) {
 }
 
 func staleWorker(t *testing.T, wakes func(stop func())) {
-	h := newHouse(t)
+	h := newTestEnv(t)
 	i := h.upload(people(20), roster.Options{})
-	slow, fast := h.importer(jobs.ImporterConfig{BatchRows: 5}), h.importer(jobs.ImporterConfig{})
+	slow, fast := h.importer(importer.Config{BatchRows: 5}), h.importer(importer.Config{})
 	asleep, awake := make(chan struct{}), make(chan struct{})
 	slow.OnRow(func(p roster.Status, row int64) {
 		if p == roster.Importing && row == 8 {
@@ -201,7 +202,7 @@ func staleWorker(t *testing.T, wakes func(stop func())) {
 		done <- err
 	}()
 	<-asleep
-	for !h.read(i.ID).Status.Ended() { // a commit under way may have renewed the lease
+	for !h.read(i.ID).Status.Ended() { // a commit in progress may have renewed the lease
 		h.lapse()
 		h.run(fast, i.ID)
 	}
@@ -209,7 +210,7 @@ func staleWorker(t *testing.T, wakes func(stop func())) {
 	wakes(stop)
 	close(awake)
 	if err := <-done; err != nil {
-		t.Fatalf("the stale worker should let go quietly, not fail: %v", err)
+		t.Fatalf("the stale worker should give up without an error: %v", err)
 	}
 	if diff := cmp.Diff(want, h.ending(i.ID)); diff != "" || want.Counts.Imported != 20 {
 		t.Fatalf("a stale worker wrote (-before +after):\n%s", diff)
@@ -219,13 +220,13 @@ func staleWorker(t *testing.T, wakes func(stop func())) {
 	}
 }
 
-// TestCancelStopsBetweenBatches: rows already in stay in, the rest is
+// TestCancelStopsBetweenBatches: imported rows are kept, the rest is
 // unprocessed.
 func TestCancelStopsBetweenBatches(t *testing.T) {
 	t.Parallel()
-	h := newHouse(t)
+	h := newTestEnv(t)
 	i := h.upload(people(100), roster.Options{})
-	im := h.importer(jobs.ImporterConfig{BatchRows: 10})
+	im := h.importer(importer.Config{BatchRows: 10})
 	im.OnRow(func(p roster.Status, row int64) {
 		if p == roster.Importing && row == 55 {
 			if err := h.store.CancelImport(context.Background(), i.ID, tester); err != nil {

@@ -7,37 +7,38 @@ import (
 	"io"
 	"log/slog"
 	"os"
+	"rollcall/jobs/importer"
 	"testing"
 
 	"github.com/google/uuid"
 	"github.com/prometheus/client_golang/prometheus"
 	"go.uber.org/goleak"
 
-	"rollcall/internal/pgtest"
 	"rollcall/jobs"
 	"rollcall/roster"
 	"rollcall/storage"
+	"rollcall/test/pgtest"
 )
 
-// TestMain has rapid draw fewer cases than it would: each is a few hundred
+// TestMain makes rapid draw fewer cases than its default: each is a few hundred
 // transactions. -rapid.checks asks for more.
 func TestMain(m *testing.M) {
 	flag.Set("rapid.checks", "12")
-	flag.Set("rapid.nofailfile", "true") // the seed it prints will do
+	flag.Set("rapid.nofailfile", "true") // the printed seed is enough
 	goleak.VerifyTestMain(pgtest.Around(m))
 }
 
-// house is a database of its own with what is needed to import into it.
-type house struct {
+// testEnv is a test database with everything needed to import into it.
+type testEnv struct {
 	*testing.T
 	url   string
 	store *storage.Store
 	meter *jobs.Metrics
-	// counted is where meter counts.
+	// counted is the registry of meter.
 	counted *prometheus.Registry
 }
 
-func newHouse(t *testing.T) *house {
+func newTestEnv(t *testing.T) *testEnv {
 	t.Helper()
 	url := pgtest.New(t)
 	store, err := storage.Open(url, storage.Options{MaxConns: 4})
@@ -46,11 +47,11 @@ func newHouse(t *testing.T) *house {
 	}
 	t.Cleanup(func() { store.Close() })
 	counted := prometheus.NewRegistry()
-	return &house{t, url, store, jobs.NewMetrics(counted), counted}
+	return &testEnv{t, url, store, jobs.NewMetrics(counted), counted}
 }
 
-func (h *house) importer(cfg jobs.ImporterConfig) *jobs.Importer {
-	return jobs.NewImporter(h.store, quiet(), h.meter, cfg)
+func (h *testEnv) importer(cfg importer.Config) *importer.Importer {
+	return importer.New(h.store, quiet(), h.meter.Importer, cfg)
 }
 
 func quiet() *slog.Logger {
@@ -60,10 +61,10 @@ func quiet() *slog.Logger {
 	return slog.New(slog.DiscardHandler)
 }
 
-var tester = storage.Entry{Actor: roster.Actor{Kind: roster.ActorConfig, Label: "test"}}
+var tester = storage.AuditEntry{Actor: roster.Actor{Kind: roster.ActorConfig, Label: "test"}}
 
 // upload stores a file as the API does.
-func (h *house) upload(file string, o roster.Options) *roster.Import {
+func (h *testEnv) upload(file string, o roster.Options) *roster.Import {
 	h.Helper()
 	if o.OnDuplicate == "" {
 		o.OnDuplicate = roster.SkipDuplicates
@@ -87,21 +88,21 @@ func (h *house) upload(file string, o roster.Options) *roster.Import {
 	return received.Import
 }
 
-// run works on an import until no run has more to do.
-func (h *house) run(im *jobs.Importer, id uuid.UUID) *roster.Import {
+// run runs an import until it has no more to do.
+func (h *testEnv) run(im *importer.Importer, id uuid.UUID) *roster.Import {
 	h.Helper()
 	for {
-		rest, err := im.Run(context.WithoutCancel(h.Context()), id)
+		result, err := im.Run(context.WithoutCancel(h.Context()), id)
 		if err != nil {
 			h.Fatal(err)
 		}
-		if !rest.More {
+		if !result.More {
 			return h.read(id)
 		}
 	}
 }
 
-func (h *house) read(id uuid.UUID) *roster.Import {
+func (h *testEnv) read(id uuid.UUID) *roster.Import {
 	h.Helper()
 	i, err := h.store.Import(h.Context(), id)
 	if err != nil {
@@ -110,8 +111,8 @@ func (h *house) read(id uuid.UUID) *roster.Import {
 	return i
 }
 
-// empty makes a house as good as new.
-func (h *house) empty() {
+// empty deletes everything that tests have created.
+func (h *testEnv) empty() {
 	h.Helper()
 	pgtest.AsOwner(h, h.url, `TRUNCATE users, imports, import_errors CASCADE`)
 }

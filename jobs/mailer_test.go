@@ -12,20 +12,20 @@ import (
 	"github.com/google/uuid"
 
 	"rollcall/auth"
-	"rollcall/internal/pgtest"
-	"rollcall/internal/smtptest"
-	"rollcall/jobs"
+	"rollcall/jobs/invitations"
 	"rollcall/roster"
 	"rollcall/storage"
+	"rollcall/test/pgtest"
+	"rollcall/test/smtptest"
 )
 
-// TestResendKillsOlderLink: a fresh mail is another mail with another link, and
-// the older link says that it was replaced.
+// TestResendKillsOlderLink: a resent invitation is a new mail with a new link,
+// and the older link says that it was replaced.
 func TestResendKillsOlderLink(t *testing.T) {
 	t.Parallel()
-	h := newHouse(t)
+	h := newTestEnv(t)
 	server := smtptest.Start(t, smtptest.Config{})
-	o := newOffice(h, post{server: plain(server)}).open()
+	o := newMailEnv(h, post{server: plain(server)}).open()
 	i := h.invite(1)
 	o.round()
 	user := h.invitations()[0].User
@@ -55,13 +55,13 @@ func TestResendKillsOlderLink(t *testing.T) {
 	}
 }
 
-// TestStaleTaskDoesNothing: a task whose invitation has moved on, in whatever
-// way, sends nothing and uses up no attempt.
+// TestStaleTaskDoesNothing: a task whose invitation has changed state in any
+// way sends nothing and uses up no attempt.
 func TestStaleTaskDoesNothing(t *testing.T) {
 	t.Parallel()
-	h := newHouse(t)
+	h := newTestEnv(t)
 	server := smtptest.Start(t, smtptest.Config{Script: at("RCPT", 1, reply("451 Later"))})
-	o := newOffice(h, post{server: plain(server)}).open()
+	o := newMailEnv(h, post{server: plain(server)}).open()
 	h.invite(1)
 	send := func(d storage.DueInvitation) {
 		t.Helper()
@@ -70,7 +70,7 @@ func TestStaleTaskDoesNothing(t *testing.T) {
 		}
 	}
 	lost := o.dispatch()[0]
-	h.later(2 * time.Minute) // its task got lost, so it is dispatched again
+	h.later(2 * time.Minute) // its task was lost, so it is dispatched again
 	tried := o.dispatch()[0]
 	send(lost)
 	h.want("after a lost task turned up", invitation{Status: "pending"})
@@ -94,15 +94,15 @@ func TestStaleTaskDoesNothing(t *testing.T) {
 // attempt.
 func TestOneAtATime(t *testing.T) {
 	t.Parallel()
-	h := newHouse(t)
+	h := newTestEnv(t)
 	server := smtptest.Start(t, smtptest.Config{})
-	one, two := newOffice(h, post{server: plain(server)}).open(), newOffice(h, post{server: plain(server)}).open()
+	one, two := newMailEnv(h, post{server: plain(server)}).open(), newMailEnv(h, post{server: plain(server)}).open()
 	h.invite(5)
 	var all sync.WaitGroup
 	for _, d := range one.dispatch() {
 		for k := range 20 {
 			all.Go(func() {
-				if err := []*office{one, two}[k%2].mailer.Send(t.Context(), d); err != nil {
+				if err := []*mailEnv{one, two}[k%2].mailer.Send(t.Context(), d); err != nil {
 					t.Error(err)
 				}
 			})
@@ -119,18 +119,18 @@ func TestOneAtATime(t *testing.T) {
 	}
 }
 
-// TestKilledInMidSend: a worker that is gone after the mail was handed over, but
-// before that is on record, costs one more mail, which is seen to be the same.
-// Should the worker only have been asleep, it changes nothing any more.
+// TestKilledInMidSend: a worker killed after the hand-off but before recording
+// it costs one more mail, recognizable as the same. If the worker was only
+// suspended, it changes nothing any more.
 func TestKilledInMidSend(t *testing.T) {
 	t.Parallel()
-	h := newHouse(t)
+	h := newTestEnv(t)
 	asleep, wake := make(chan struct{}), make(chan struct{})
 	server := smtptest.Start(t, smtptest.Config{Script: at(".", 1, func(e *smtptest.Event) {
 		e.Hold = wake
 		close(asleep)
 	})})
-	killed, other := newOffice(h, post{server: plain(server)}).open(), newOffice(h, post{server: plain(server)}).open()
+	killed, other := newMailEnv(h, post{server: plain(server)}).open(), newMailEnv(h, post{server: plain(server)}).open()
 	i := h.invite(1)
 	done := make(chan error, 1)
 	d := killed.dispatch()[0]
@@ -158,12 +158,12 @@ func TestKilledInMidSend(t *testing.T) {
 	}
 }
 
-// TestOutcomeSurvivesDatabase cuts the line to PostgreSQL at each message after
-// the mail was handed over. What was sent is on record all the same, at once
-// and once: else it would be sent again when the lease is over.
+// TestOutcomeSurvivesDatabase cuts the connection to PostgreSQL at each message
+// after the hand-off. The mail is still recorded as sent, at once and only
+// once: otherwise it would be sent again when the lease expires.
 func TestOutcomeSurvivesDatabase(t *testing.T) {
 	t.Parallel()
-	h := newHouse(t)
+	h := newTestEnv(t)
 	for n := range 7 {
 		for _, deaf := range []bool{false, true} {
 			h.empty()
@@ -185,7 +185,7 @@ func TestOutcomeSurvivesDatabase(t *testing.T) {
 				})})
 				through := *h
 				through.store = store
-				o := newOffice(&through, post{server: plain(server)}).open()
+				o := newMailEnv(&through, post{server: plain(server)}).open()
 				i := h.invite(1)
 				d := o.dispatch()[0]
 				if err := o.mailer.Send(t.Context(), d); err != nil {
@@ -208,7 +208,7 @@ func TestOutcomeSurvivesDatabase(t *testing.T) {
 	}
 }
 
-// panicker is a signer that cannot stand one user.
+// panicker is a signer that panics for one user.
 type panicker struct {
 	*auth.Signer
 	hated uuid.UUID
@@ -221,11 +221,11 @@ func (p *panicker) InvitationToken(userID uuid.UUID, generation int) string {
 	return p.Signer.InvitationToken(userID, generation)
 }
 
-// TestPanicBlamesOne: an invitation that makes the code panic is tried less and
-// less, and given up; the others go out.
+// TestPanicBlamesOne: an invitation that makes the code panic is retried less
+// and less often and then given up; the others are sent.
 func TestPanicBlamesOne(t *testing.T) {
 	t.Parallel()
-	h := newHouse(t)
+	h := newTestEnv(t)
 	server := smtptest.Start(t, smtptest.Config{})
 	i := h.invite(3)
 	signer, err := auth.NewSigner(secret)
@@ -233,7 +233,7 @@ func TestPanicBlamesOne(t *testing.T) {
 		t.Fatal(err)
 	}
 	hated := h.invitations()[1].User
-	o := newOffice(h, post{server: plain(server), signer: &panicker{signer, hated}, MailerConfig: jobs.MailerConfig{GiveUp: 3}}).open()
+	o := newMailEnv(h, post{server: plain(server), signer: &panicker{signer, hated}, Config: invitations.Config{GiveUp: 3}}).open()
 	o.round()
 	h.settled(i.ID, roster.InvitationCounts{Sent: 2, Pending: 1})
 	for range 3 {
@@ -246,9 +246,9 @@ func TestPanicBlamesOne(t *testing.T) {
 	}
 }
 
-// TestStopDuringSend: a mail under way when the worker is to stop has its grace.
-// If the server answers in time that is on record; if not, the mail is for
-// another worker at once.
+// TestStopDuringSend: a mail in progress when the worker is to stop gets the
+// grace period. If the server answers in time, that is recorded; if not,
+// another worker can take the mail at once.
 func TestStopDuringSend(t *testing.T) {
 	t.Parallel()
 	for _, c := range []struct {
@@ -263,7 +263,7 @@ func TestStopDuringSend(t *testing.T) {
 	} {
 		t.Run(c.name, func(t *testing.T) {
 			t.Parallel()
-			h := newHouse(t)
+			h := newTestEnv(t)
 			reached, wake := make(chan struct{}), make(chan struct{})
 			server := smtptest.Start(t, smtptest.Config{Script: at(c.verb, 1, func(e *smtptest.Event) {
 				e.Hold = wake
@@ -273,7 +273,7 @@ func TestStopDuringSend(t *testing.T) {
 			if c.answers {
 				grace = time.Minute
 			}
-			o := newOffice(h, post{server: plain(server), MailerConfig: jobs.MailerConfig{Grace: grace}}).open()
+			o := newMailEnv(h, post{server: plain(server), Config: invitations.Config{Grace: grace}}).open()
 			h.invite(1)
 			d := o.dispatch()[0]
 			ctx, stop := context.WithCancel(t.Context())
@@ -293,21 +293,20 @@ func TestStopDuringSend(t *testing.T) {
 	}
 }
 
-// TestSettledTogether: outcomes of many at once are all on record, also where
-// the database refuses one of them.
+// TestSettledTogether: many outcomes at once are all recorded, even if the
+// database rejects one of them.
 func TestSettledTogether(t *testing.T) {
 	t.Parallel()
-	h := newHouse(t)
-	// The database refuses to record one particular outcome, for a reason
-	// that time does not mend.
+	h := newTestEnv(t)
+	// The database rejects one particular outcome, for a reason that
+	// does not go away with time.
 	pgtest.AsOwner(t, h.url, `ALTER TABLE invitations ADD CONSTRAINT refuse_one CHECK (last_error IS DISTINCT FROM '550 person3')`)
 	server := smtptest.Start(t, smtptest.Config{Script: func(e *smtptest.Event) {
 		if e.Verb == "RCPT" && strings.Contains(e.Line, "person3@") {
 			e.Reply = "550 person3"
 		}
 	}})
-	o := newOffice(h, post{server: plain(server), size: 8})
-	go o.mailer.Hand(t.Context())
+	o := newMailEnv(h, post{server: plain(server), size: 8})
 	i := h.invite(8)
 	var all sync.WaitGroup
 	failed := make(chan error, 8)
@@ -319,7 +318,7 @@ func TestSettledTogether(t *testing.T) {
 		})
 	}
 	// Recording starts when all have been handed over, so that they are
-	// settled in one transaction.
+	// recorded in one transaction.
 	poll(t, func() bool { return server.Accepted() == 7 })
 	o.open()
 	all.Wait()
@@ -329,7 +328,7 @@ func TestSettledTogether(t *testing.T) {
 	h.settled(i.ID, roster.InvitationCounts{Sent: 7, Pending: 1})
 }
 
-// poll waits for what other goroutines and processes bring about.
+// poll waits for what other goroutines and processes do.
 func poll(t testing.TB, ok func() bool) {
 	t.Helper()
 	tick := time.NewTicker(5 * time.Millisecond)
@@ -341,21 +340,21 @@ func poll(t testing.TB, ok func() bool) {
 	}
 }
 
-// TestFewMailsOffRecord: however slow the database is, no more mails are out and
-// neither marked nor on record than there are connections. A worker that is
-// killed has that many sent twice, at most.
+// TestFewMailsOffRecord: however slow the database is, no more mails are sent
+// but neither marked nor recorded than there are connections. A killed worker
+// makes at most that many be sent twice.
 func TestFewMailsOffRecord(t *testing.T) {
 	t.Parallel()
-	h := newHouse(t)
+	h := newTestEnv(t)
 	const connections, mails = 2, 12
 	server := smtptest.Start(t, smtptest.Config{})
-	o := newOffice(h, post{server: plain(server), size: connections}).open()
+	o := newMailEnv(h, post{server: plain(server), size: connections}).open()
 	i := h.invite(mails)
 	pgtest.AsOwner(t, h.url, `
 		CREATE FUNCTION slow() RETURNS trigger LANGUAGE plpgsql AS $$ BEGIN
 			PERFORM pg_advisory_xact_lock_shared(1); RETURN NEW; END $$;
 		CREATE TRIGGER slow BEFORE UPDATE ON invitations FOR EACH ROW WHEN (NEW.status = 'sent') EXECUTE FUNCTION slow();
-		CREATE TRIGGER slow BEFORE INSERT ON handed_over FOR EACH ROW EXECUTE FUNCTION slow()`)
+		CREATE TRIGGER slow BEFORE INSERT ON invitation_handoffs FOR EACH ROW EXECUTE FUNCTION slow()`)
 	tx, err := h.store.DB().BeginTx(t.Context(), nil)
 	if err != nil {
 		t.Fatal(err)
@@ -373,7 +372,7 @@ func TestFewMailsOffRecord(t *testing.T) {
 		})
 	}
 	poll(t, func() bool { return server.Accepted() == connections })
-	time.Sleep(300 * time.Millisecond) // the others would be out by now
+	time.Sleep(300 * time.Millisecond) // the others would have been sent by now
 	if n := server.Accepted(); n != connections {
 		t.Errorf("%d mails are out and not on record, with %d connections", n, connections)
 	}
@@ -387,17 +386,16 @@ func TestFewMailsOffRecord(t *testing.T) {
 	}
 }
 
-// TestHandedOverIsNotSentAgain: a worker marks its mails as handed over and goes
-// on at once, whoever is slow to record them; should it die now, whoever takes
-// over records them and sends nothing.
-func TestHandedOverIsNotSentAgain(t *testing.T) {
+// TestHandedOffIsNotSentAgain: a worker marks its mails as handed over and
+// continues at once, however slowly they are recorded; if it dies then, the
+// worker that takes over records them and sends nothing.
+func TestHandedOffIsNotSentAgain(t *testing.T) {
 	t.Parallel()
-	h := newHouse(t)
+	h := newTestEnv(t)
 	const connections, mails = 2, 12
 	server := smtptest.Start(t, smtptest.Config{})
-	killed := newOffice(h, post{server: plain(server), size: connections})
-	go killed.mailer.Hand(t.Context())
-	go killed.mailer.Mark(t.Context())
+	killed := newMailEnv(h, post{server: plain(server), size: connections, Config: invitations.Config{Grace: time.Millisecond}})
+	killed.background(killed.mailer.RunHandoffs) // and records no outcome
 	i := h.invite(mails)
 	ctx, kill := context.WithCancel(t.Context())
 	var all sync.WaitGroup
@@ -409,7 +407,7 @@ func TestHandedOverIsNotSentAgain(t *testing.T) {
 	all.Wait()
 	h.settled(i.ID, roster.InvitationCounts{Pending: mails})
 
-	other := newOffice(h, post{server: plain(server), size: connections}).open()
+	other := newMailEnv(h, post{server: plain(server), size: connections}).open()
 	h.later(5 * time.Minute)
 	if n := other.round(); n != mails {
 		t.Errorf("%d of %d were taken over", n, mails)
@@ -422,7 +420,7 @@ func TestHandedOverIsNotSentAgain(t *testing.T) {
 		t.Errorf("%d marks are left", n)
 	}
 
-	// A fresh invitation is another one.
+	// A resent invitation is a new mail.
 	h.resend(h.invitations()[0].User)
 	if n := other.round(); n != 1 || server.Accepted() != mails+1 {
 		t.Errorf("sent afresh: %d taken, %d mails", n, server.Accepted())
@@ -430,9 +428,9 @@ func TestHandedOverIsNotSentAgain(t *testing.T) {
 }
 
 // marked is how many mails are marked as handed over.
-func (h *house) marked() (n int) {
+func (h *testEnv) marked() (n int) {
 	h.Helper()
-	if err := h.store.DB().QueryRow(`SELECT count(*) FROM handed_over`).Scan(&n); err != nil {
+	if err := h.store.DB().QueryRow(`SELECT count(*) FROM invitation_handoffs`).Scan(&n); err != nil {
 		h.Fatal(err)
 	}
 	return n

@@ -7,40 +7,48 @@ import (
 	"sync"
 	"time"
 
+	"rollcall/jobs/queue"
 	"rollcall/storage"
 )
 
 const (
-	sweepMost = 1000             // imports rung in one sweep
-	undoMost  = 5 * time.Second  // going on with undos in one sweep
-	foldEvery = 10 * time.Second // between foldings of the tallies
-	marksAge  = 24 * time.Hour   // of marks that are left over
+	maxRequeues      = 1000            // imports enqueued in one sweep
+	maxUndoTime      = 5 * time.Second // spent on continuing undos in one sweep
+	handoffRetention = 24 * time.Hour  // of hand-off marks that were never cleared
+	mailWorkerLook   = 2 * time.Second // between looks for heartbeats of mail workers
 )
 
-// sweeper sets going again what got stuck, and clears away what is over. Its
-// periods are one tick each over all workers.
+// sweeper restarts stalled work and deletes expired data. Each period ticks
+// once across all workers.
 type sweeper struct {
 	store     *storage.Store
-	bell      *Bell
+	queue     *queue.Queue
 	log       *slog.Logger
-	meter     *Metrics
+	metrics   *Metrics
 	every     time.Duration // between sweeps
 	overdue   time.Duration // a task not taken up in this time may be lost
 	purges    time.Duration // between purges
 	retention time.Duration
+	reminders Reminders
 }
 
-// run returns when ctx has ended. A long purge or undo is in no sweep's way.
+// run returns when ctx has ended. A long purge or undo does not delay sweeps.
 func (s *sweeper) run(ctx context.Context) {
 	var all sync.WaitGroup
-	all.Go(func() { s.repeat(ctx, "imports", s.every, s.ringOverdue) })
+	all.Go(func() { s.repeat(ctx, "imports", s.every, s.requeueStalled) })
 	all.Go(func() { s.repeat(ctx, "undo", s.every, s.undo) })
 	all.Go(func() { s.repeat(ctx, "purge", s.purges, s.purge) })
+	all.Go(func() { s.repeat(ctx, "uploads", s.purges, s.purgeUploads) })
 	all.Go(func() { s.repeat(ctx, "deliveries", s.purges, s.purgeDeliveries) })
+	all.Go(func() { s.repeat(ctx, "changes", s.purges, s.purgeChanges) })
 	all.Go(func() {
-		s.repeat(ctx, "marks", s.purges, func(ctx context.Context) error { return s.store.ForgetHandedOver(ctx, marksAge) })
+		s.repeat(ctx, "marks", s.purges, func(ctx context.Context) error { return s.store.PurgeHandoffs(ctx, handoffRetention) })
 	})
-	all.Go(func() { s.repeat(ctx, "tallies", foldEvery, s.store.FoldTallies) })
+	all.Go(func() { s.repeat(ctx, "mail counts", s.purges, s.store.PurgeReplaced) })
+	all.Go(func() { s.repeat(ctx, "mail workers", mailWorkerLook, s.removeDeadMailWorkers) })
+	all.Go(func() { s.repeat(ctx, "mail refusals", s.purges, s.store.PurgeRefusals) })
+	all.Go(func() { s.remind(ctx) })
+	all.Go(func() { s.repeat(ctx, "missed imports", s.purges, s.noticeMissedImports) })
 	all.Wait()
 }
 
@@ -57,58 +65,76 @@ func (s *sweeper) repeat(ctx context.Context, name string, period time.Duration,
 	}
 }
 
-// once does a piece of upkeep if this worker is the one to do it this period.
+// once runs a maintenance task if this worker is the one to run it this period.
 func (s *sweeper) once(ctx context.Context, name string, period time.Duration, do func(context.Context) error) {
 	ctx, cancel := context.WithTimeout(ctx, 30*time.Second)
 	defer cancel()
-	mine, err := s.store.Tick(ctx, name, period)
+	mine, err := s.store.ClaimPeriod(ctx, name, period)
 	if err == nil && mine {
 		err = do(ctx)
 	}
 	if err != nil && ctx.Err() == nil {
-		s.log.Warn("upkeep failed, it will be tried again", "upkeep", name, "error", err)
+		s.log.Warn("maintenance task failed; will retry", "upkeep", name, "error", err)
 	}
 }
 
-// ringOverdue rings for imports that have work, no worker, and no task waiting
-// in Redis.
-func (s *sweeper) ringOverdue(ctx context.Context) error {
-	overdue, err := s.store.OverdueImports(ctx, s.overdue, sweepMost)
+// requeueStalled enqueues imports that have work, no worker, and no task
+// waiting in Redis.
+func (s *sweeper) requeueStalled(ctx context.Context) error {
+	overdue, err := s.store.StalledImports(ctx, s.overdue, maxRequeues)
 	if err != nil {
 		return err
 	}
 	for _, o := range overdue {
-		waiting, err := s.bell.waiting(ctx, o)
+		waiting, err := s.queue.ImportPending(ctx, o)
 		if err != nil {
-			return err // Redis is away: the next sweep will find the same
+			return err // Redis is unavailable: the next sweep finds the same imports
 		}
 		if waiting {
 			continue
 		}
-		dispatch, err := s.store.RingAgain(ctx, o)
+		dispatch, err := s.store.NextDispatch(ctx, o)
 		if errors.Is(err, storage.ErrNotClaimable) {
 			continue
 		}
 		if err != nil {
 			return err
 		}
-		if err := s.bell.RingImport(ctx, o.ID, dispatch); err != nil {
+		if err := s.queue.EnqueueImport(ctx, o.ID, dispatch); err != nil {
 			return err
 		}
-		s.meter.sweeps.WithLabelValues("import").Inc()
-		s.log.Info("rang again for an import nobody had in hand", "import_id", o.ID)
+		s.metrics.requeued.Inc()
+		s.log.Info("requeued stalled import", "import_id", o.ID)
 	}
 	return nil
 }
 
-// undo goes on with undos that whoever asked for them did not wait for, each
-// import in its turn.
+// removeDeadMailWorkers frees the claims of workers that were killed.
+func (s *sweeper) removeDeadMailWorkers(ctx context.Context) error {
+	dead, err := s.store.RemoveDeadMailWorkers(ctx)
+	if dead > 0 {
+		s.log.Warn("workers ended without releasing their invitations; others send them", "workers", dead)
+	}
+	return err
+}
+
+// noticeMissedImports has administrators told that an import did not come.
+func (s *sweeper) noticeMissedImports(ctx context.Context) error {
+	n, err := s.store.NoticeMissedImports(ctx)
+	if n > 0 {
+		s.log.Warn("an expected import did not come; administrators are told", "tokens", n)
+	}
+	return err
+}
+
+// undo continues undos that their callers did not wait for, one import after
+// the other.
 func (s *sweeper) undo(ctx context.Context) error {
-	ids, err := s.store.Undoing(ctx)
+	ids, err := s.store.PendingUndos(ctx)
 	if err != nil {
 		return err
 	}
-	for end := time.Now().Add(undoMost); len(ids) > 0 && time.Now().Before(end); {
+	for end := time.Now().Add(maxUndoTime); len(ids) > 0 && time.Now().Before(end); {
 		u, err := s.store.UndoStep(ctx, ids[0])
 		if err != nil {
 			return err
@@ -123,8 +149,8 @@ func (s *sweeper) undo(ctx context.Context) error {
 	return nil
 }
 
-// purge takes what is older than retention, in steps too small to be in anyone's
-// way, until nothing is left or the time is up.
+// purge deletes what is older than retention, in steps too small to block other
+// work, until nothing is left or time is up.
 func (s *sweeper) purge(ctx context.Context) error {
 	for ctx.Err() == nil {
 		done, err := s.store.PurgeImport(ctx, s.retention)
@@ -132,9 +158,20 @@ func (s *sweeper) purge(ctx context.Context) error {
 			return err
 		}
 		if done {
-			return errors.Join(s.store.ForgetSessions(ctx), s.store.ForgetEnrolments(ctx))
+			return errors.Join(s.store.PurgeSessions(ctx), s.store.PurgeEnrollments(ctx))
 		}
-		s.meter.sweeps.WithLabelValues("purge").Inc()
+		s.metrics.purgeSteps.Inc()
+	}
+	return nil
+}
+
+// purgeUploads takes what is left of uploads that ended with their process, and
+// the counts of bytes of days that are over.
+func (s *sweeper) purgeUploads(ctx context.Context) error {
+	for ctx.Err() == nil {
+		if done, err := s.store.PurgeUpload(ctx); err != nil || done {
+			return errors.Join(err, s.store.PurgeUploadBudgets(ctx))
+		}
 	}
 	return nil
 }
@@ -143,6 +180,16 @@ func (s *sweeper) purge(ctx context.Context) error {
 func (s *sweeper) purgeDeliveries(ctx context.Context) error {
 	for ctx.Err() == nil {
 		if done, err := s.store.PurgeDeliveries(ctx, s.retention); err != nil || done {
+			return err
+		}
+	}
+	return nil
+}
+
+// purgeChanges deletes changes of users that are past their own retention.
+func (s *sweeper) purgeChanges(ctx context.Context) error {
+	for ctx.Err() == nil {
+		if done, err := s.store.PurgeChanges(ctx); err != nil || done {
 			return err
 		}
 	}

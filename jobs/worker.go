@@ -1,3 +1,7 @@
+// Package jobs runs the background work: checking and importing files, sending
+// invitations, delivering webhooks and periodic maintenance. All state lives in
+// PostgreSQL. A Redis task carries only an ID and tells a worker to look;
+// losing a task delays work, repeating one has no effect.
 package jobs
 
 import (
@@ -14,121 +18,143 @@ import (
 
 	"github.com/hibiken/asynq"
 
+	"rollcall/jobs/bounces"
+	"rollcall/jobs/importer"
+	"rollcall/jobs/invitations"
+	"rollcall/jobs/queue"
+	"rollcall/jobs/webhooks"
 	"rollcall/storage"
 )
 
-// WorkerConfig is what a worker needs to know. Zero values take the default.
+// WorkerConfig configures a Worker. Zero values take the default.
 type WorkerConfig struct {
-	Redis       asynq.RedisConnOpt
-	Imports     int           // imports worked on at once; default 2
-	Connections int           // mails sent at once; default 4
-	Retention   time.Duration // how long uploads and row values are kept; no default
-	Drain       time.Duration // how long a stop may take; default 25 s
-	Courier     *Courier      // delivers webhooks; nil: they wait
-	Importing   func(bool)    // told when imports begin to be worked on and when none is any more; nil: nobody asks
+	Redis            asynq.RedisConnOpt
+	Imports          int                  // imports run at once; default 2
+	Connections      int                  // mails sent at once; default 4
+	Retention        time.Duration        // how long uploads and row values are kept; no default
+	Drain            time.Duration        // how long a stop may take; default 25 s
+	Webhooks         *webhooks.Dispatcher // delivers webhooks; nil: they wait
+	Secrets          *SecretRotator       // runs once at the start; nil: never
+	Notices          *NoticeSender        // sends notices; nil: they wait
+	Bounces          *bounces.Listener    // takes returned mail; nil: none
+	Reminders        Reminders            // of unused invitations; zero: none
+	OnImportActivity func(bool)           // called when the first import starts and when the last one stops; may be nil
 
-	Window     int           // invitations waiting in Redis at most, so that its memory does not grow with an import; default 1,000
-	Redispatch time.Duration // an invitation whose task got lost comes due again after this; default 20 s
-	Sweep      time.Duration // between looks for imports nobody has in hand; default 2 s
-	Overdue    time.Duration // an import's task not taken up in this time may be lost; default 3 s
+	Window     int           // see invitations.DispatcherConfig
+	Redispatch time.Duration // see invitations.DispatcherConfig
+	Sweep      time.Duration // between searches for stalled imports; default 2 s
+	Overdue    time.Duration // an import's task that is not started in this time may be lost; default 3 s
 	Purge      time.Duration // between purges; default 1 min
 }
 
-func (c *WorkerConfig) fill() {
+func (c *WorkerConfig) setDefaults() {
 	c.Imports = cmp.Or(c.Imports, 2)
 	c.Connections = cmp.Or(c.Connections, 4)
 	c.Drain = cmp.Or(c.Drain, 25*time.Second)
-	c.Window = cmp.Or(c.Window, 1000)
-	c.Redispatch = cmp.Or(c.Redispatch, 20*time.Second)
 	c.Sweep = cmp.Or(c.Sweep, 2*time.Second)
 	c.Overdue = cmp.Or(c.Overdue, 3*time.Second)
 	c.Purge = cmp.Or(c.Purge, time.Minute)
-	if c.Importing == nil {
-		c.Importing = func(bool) {}
+	if c.OnImportActivity == nil {
+		c.OnImportActivity = func(bool) {}
 	}
 }
 
-// How often an idle worker looks into Redis for each kind of task. For imports it
-// is most of what the sender of a small file waits for.
+// How often an idle worker polls Redis for each kind of task. For a small
+// import, this is most of the waiting time.
 const (
-	lookForImports = 10 * time.Millisecond
-	lookForMail    = 20 * time.Millisecond
+	importPollInterval = 10 * time.Millisecond
+	mailPollInterval   = 20 * time.Millisecond
 )
 
-// parcels is how many tasks with invitations are in hand for so many connections
-// to the mail server: while the mails of some are sent another's are claimed, with
-// one commit, and wait for their turn.
-func parcels(connections int) int { return 2 * connections }
+// mailTaskConcurrency is how many invitation tasks run at once for a number of
+// connections to the mail server: while the mails of one task are sent, those
+// of another are claimed in one transaction.
+func mailTaskConcurrency(connections int) int { return 2 * connections }
 
-// Worker runs imports, sends invitations and keeps house. Any number may run
-// side by side.
+// Worker runs imports, sends invitations and runs periodic maintenance. Any
+// number of workers may run side by side.
 type Worker struct {
-	cfg      WorkerConfig
-	log      *slog.Logger
-	meter    *Metrics
-	bell     *Bell
-	importer *Importer
-	mailer   *Mailer
-	imports  *precedence
-	outbox   *outbox
-	sweeper  *sweeper
-	under    sync.WaitGroup // handlers under way
+	cfg        WorkerConfig
+	log        *slog.Logger
+	metrics    *Metrics
+	queue      *queue.Queue
+	importer   *importer.Importer
+	sender     *invitations.Sender
+	imports    *importPriority
+	dispatcher *invitations.Dispatcher
+	sweeper    *sweeper
+	inFlight   sync.WaitGroup // handlers
 }
 
 // NewWorker makes a Worker.
-func NewWorker(store *storage.Store, bell *Bell, importer *Importer, mailer *Mailer, log *slog.Logger, meter *Metrics, cfg WorkerConfig) *Worker {
-	cfg.fill()
-	imports := &precedence{importing: cfg.Importing}
+func NewWorker(store *storage.Store, tasks *queue.Queue, im *importer.Importer, sender *invitations.Sender, log *slog.Logger, metrics *Metrics, cfg WorkerConfig) *Worker {
+	cfg.setDefaults()
+	imports := &importPriority{importing: cfg.OnImportActivity}
 	return &Worker{
-		cfg: cfg, log: log, meter: meter, bell: bell, importer: importer, mailer: mailer, imports: imports,
-		outbox: newOutbox(store, bell, mailer.postman, imports, log, cfg),
+		cfg: cfg, log: log, metrics: metrics, queue: tasks, importer: im, sender: sender, imports: imports,
+		dispatcher: invitations.NewDispatcher(store, tasks, sender, log, invitations.DispatcherConfig{
+			Window: cfg.Window, Redispatch: cfg.Redispatch, Defer: func() bool { return imports.deferMail(time.Now()) },
+		}),
 		sweeper: &sweeper{
-			store: store, bell: bell, log: log, meter: meter,
-			every: cfg.Sweep, overdue: cfg.Overdue, purges: cfg.Purge, retention: cfg.Retention,
+			store: store, queue: tasks, log: log, metrics: metrics,
+			every: cfg.Sweep, overdue: cfg.Overdue, purges: cfg.Purge, retention: cfg.Retention, reminders: cfg.Reminders,
 		},
 	}
 }
 
-// Run works until ctx ends, and then drains: no new work, the batch and the
-// mails under way are finished, imports are handed back for others to take.
+// Run works until ctx ends and then drains: it starts nothing new, finishes the
+// current batch and the mails in progress, and hands imports back for other
+// workers.
 func (w *Worker) Run(ctx context.Context) error {
-	imports := w.server(QueueImports, w.cfg.Imports, lookForImports)
-	mails := w.server(QueueMail, parcels(w.cfg.Connections), lookForMail)
+	imports := w.server(queue.Imports, w.cfg.Imports, importPollInterval)
+	mails := w.server(queue.Mail, mailTaskConcurrency(w.cfg.Connections), mailPollInterval)
 	recording, stopRecording := context.WithCancel(context.WithoutCancel(ctx))
 	defer stopRecording()
-	var background, recorder sync.WaitGroup
-	recorder.Go(func() { w.mailer.Run(recording) })
-	if err := imports.Start(w.handler(ctx, kindImport, w.runImport)); err != nil {
+	var background, recorders sync.WaitGroup
+	w.sender.StartHeartbeat()
+	recorders.Go(func() { w.sender.RunHeartbeat(recording) })
+	recorders.Go(func() { w.sender.RunHandoffs(recording) })
+	recorders.Go(func() { w.sender.RunOutcomes(recording) })
+	if err := imports.Start(w.handler(ctx, queue.KindImport, w.runImport)); err != nil {
 		return fmt.Errorf("start import workers: %w", err)
 	}
-	if err := mails.Start(w.handler(ctx, kindInvitation, w.sendInvitations)); err != nil {
+	if err := mails.Start(w.handler(ctx, queue.KindInvitation, w.sendInvitations)); err != nil {
 		imports.Shutdown()
 		return fmt.Errorf("start mail workers: %w", err)
 	}
-	background.Go(func() { w.outbox.run(ctx) })
+	background.Go(func() { w.dispatcher.Run(ctx) })
 	background.Go(func() { w.sweeper.run(ctx) })
-	if w.cfg.Courier != nil {
-		background.Go(func() { w.cfg.Courier.Run(ctx) })
+	if w.cfg.Webhooks != nil {
+		background.Go(func() { w.cfg.Webhooks.Run(ctx) })
+	}
+	if w.cfg.Secrets != nil {
+		background.Go(func() { w.cfg.Secrets.Run(ctx) })
+	}
+	if w.cfg.Bounces != nil {
+		background.Go(func() { w.cfg.Bounces.Run(ctx) })
+	}
+	if w.cfg.Notices != nil {
+		background.Go(func() { w.cfg.Notices.Run(ctx) })
 	}
 
 	<-ctx.Done()
-	w.log.Info("worker drains")
+	w.log.Info("worker shutting down, draining")
 	var stopping sync.WaitGroup
 	stopping.Go(imports.Shutdown)
 	stopping.Go(mails.Shutdown)
 	stopping.Wait()
-	w.under.Wait() // those asynq gave up on, too
+	w.inFlight.Wait() // also handlers that asynq no longer waits for
 	background.Wait()
-	stopRecording() // the last: mails that were under way are recorded by now
-	recorder.Wait()
-	w.mailer.postman.Close()
+	stopRecording() // last: the mails in progress are recorded by now
+	recorders.Wait()
+	w.sender.Close()
 	return nil
 }
 
-func (w *Worker) server(queue string, concurrency int, look time.Duration) *asynq.Server {
+func (w *Worker) server(name string, concurrency int, look time.Duration) *asynq.Server {
 	return asynq.NewServer(w.cfg.Redis, asynq.Config{
 		Concurrency:       concurrency,
-		Queues:            map[string]int{queue: 1},
+		Queues:            map[string]int{name: 1},
 		TaskCheckInterval: look,
 		ShutdownTimeout:   w.cfg.Drain,
 		Logger:            asynqLog{w.log},
@@ -136,78 +162,80 @@ func (w *Worker) server(queue string, concurrency int, look time.Duration) *asyn
 	})
 }
 
-// handler reads the payload and hands it on. It reports no error to asynq: what
-// is to be done again stands in PostgreSQL, and a task that fails there would
-// only be kept by Redis to no use.
+// handler decodes the payload and calls do. It never returns an error to asynq:
+// PostgreSQL knows what to retry, and Redis would keep a failed task for no
+// purpose.
 //
 // The work's context ends when the worker is to stop. It is not asynq's base
-// context: when that ends asynq takes the task for failed at once, and its
-// shutdown no longer waits for the handler, which is just handing the import
-// back.
-func (w *Worker) handler(stop context.Context, kind string, do func(context.Context, payload) error) asynq.Handler {
+// context: when that one ends, asynq counts the task as failed at once and its
+// shutdown no longer waits for the handler, which is just then handing the
+// import back.
+func (w *Worker) handler(stop context.Context, kind string, do func(context.Context, queue.Payload) error) asynq.Handler {
 	return asynq.HandlerFunc(func(ctx context.Context, t *asynq.Task) error {
-		w.under.Add(1)
-		defer w.under.Done()
+		w.inFlight.Add(1)
+		defer w.inFlight.Done()
 		defer func() {
-			if p := recover(); p != nil { // asynq would keep the task for good
-				w.meter.panics.WithLabelValues(atTask).Inc()
+			if p := recover(); p != nil { // asynq would keep the task forever
+				w.metrics.taskPanics.Inc()
 				w.log.Error("panic in a task", "kind", kind, "type", fmt.Sprintf("%T", p), "stack", string(debug.Stack()))
 			}
 		}()
 		ctx, cancel := context.WithCancel(ctx)
 		defer cancel()
 		defer context.AfterFunc(stop, cancel)()
-		var p payload
+		var p queue.Payload
 		if t.Type() != kind {
-			w.log.Error("task of an unknown kind", "kind", t.Type())
+			w.log.Error("unknown task kind", "kind", t.Type())
 			return nil
 		}
 		if err := json.Unmarshal(t.Payload(), &p); err != nil {
-			w.log.Error("task without a readable payload", "kind", kind)
+			w.log.Error("unreadable task payload", "kind", kind)
 			return nil
 		}
 		if err := do(ctx, p); err != nil {
-			w.log.Error("task failed, it will be done again", "kind", kind, "error", err)
+			w.log.Error("task failed; will retry", "kind", kind, "error", err)
 		}
 		return nil
 	})
 }
 
-func (w *Worker) runImport(ctx context.Context, p payload) error {
-	rest, err := w.workOn(ctx, p)
-	if rest.Invited {
-		w.outbox.wake()
+func (w *Worker) runImport(ctx context.Context, p queue.Payload) error {
+	result, err := w.importSlice(ctx, p)
+	if result.Invited {
+		w.dispatcher.Wake()
 	}
-	if !rest.More {
-		if w.cfg.Courier != nil {
-			w.cfg.Courier.Wake() // the import may have ended
+	if !result.More {
+		if w.cfg.Webhooks != nil {
+			w.cfg.Webhooks.Wake() // the import may have ended
 		}
 		return err
 	}
-	// The rest goes to the back of the queue, so that others get their turn.
-	ring, cancel := context.WithTimeout(context.WithoutCancel(ctx), 2*time.Second)
+	// The rest goes to the back of the queue, so that other imports get their
+	// turn.
+	bounded, cancel := context.WithTimeout(context.WithoutCancel(ctx), 2*time.Second)
 	defer cancel()
-	return errors.Join(err, w.bell.RingImport(ring, p.ID, rest.Dispatch))
+	return errors.Join(err, w.queue.EnqueueImport(bounded, p.ID, result.Dispatch))
 }
 
-func (w *Worker) workOn(ctx context.Context, p payload) (rest Rest, err error) {
+func (w *Worker) importSlice(ctx context.Context, p queue.Payload) (result importer.Result, err error) {
 	w.imports.begin(time.Now())
-	defer func() { w.imports.end(time.Now(), rest.More) }()
+	defer func() { w.imports.end(time.Now(), result.More) }()
 	return w.importer.Run(ctx, p.ID)
 }
 
-func (w *Worker) sendInvitations(ctx context.Context, p payload) error {
+func (w *Worker) sendInvitations(ctx context.Context, p queue.Payload) error {
 	if ctx.Err() != nil {
-		return nil // stopping: they come due again
+		return nil // stopping: they become due again
 	}
-	return w.mailer.Send(ctx, p.invitations()...)
+	return w.sender.Send(ctx, p.Invitations()...)
 }
 
-// asynqLog passes asynq's own words on.
+// asynqLog passes asynq's messages on to slog. Their text varies, so it is an
+// attribute of a constant message.
 type asynqLog struct{ log *slog.Logger }
 
 func (l asynqLog) write(level slog.Level, args []any) {
-	l.log.Log(context.Background(), level, "queue", "said", strings.TrimSpace(fmt.Sprint(args...)))
+	l.log.Log(context.Background(), level, "task queue reported a problem", "error", strings.TrimSpace(fmt.Sprint(args...)))
 }
 
 func (l asynqLog) Debug(args ...any) { l.write(slog.LevelDebug, args) }
@@ -215,5 +243,6 @@ func (l asynqLog) Info(args ...any)  { l.write(slog.LevelInfo, args) }
 func (l asynqLog) Warn(args ...any)  { l.write(slog.LevelWarn, args) }
 func (l asynqLog) Error(args ...any) { l.write(slog.LevelError, args) }
 
-// Fatal must not end the process: asynq calls it when Redis is away at the start.
+// Fatal must not end the process: asynq calls it when Redis is unavailable at
+// startup.
 func (l asynqLog) Fatal(args ...any) { l.write(slog.LevelError, args) }

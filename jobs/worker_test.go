@@ -3,6 +3,8 @@ package jobs_test
 import (
 	"context"
 	"fmt"
+	"rollcall/jobs/importer"
+	"rollcall/jobs/queue"
 	"slices"
 	"strings"
 	"sync"
@@ -14,32 +16,33 @@ import (
 	"github.com/redis/go-redis/v9"
 	"go.uber.org/goleak"
 
-	"rollcall/internal/redistest"
-	"rollcall/internal/smtptest"
 	"rollcall/jobs"
+	"rollcall/jobs/invitations"
 	"rollcall/roster"
+	"rollcall/test/redistest"
+	"rollcall/test/smtptest"
 )
 
-// queue is what a test sees of Redis.
-type queue struct {
+// testQueue is a test's access to Redis.
+type testQueue struct {
 	testing.TB
 	redis  *redis.Client
 	option asynq.RedisClientOpt
 }
 
-func newQueue(t testing.TB, url string) *queue {
+func newQueue(t testing.TB, url string) *testQueue {
 	t.Helper()
 	o, err := redis.ParseURL(url)
 	if err != nil {
 		t.Fatal(err)
 	}
-	q := &queue{t, redis.NewClient(o), asynq.RedisClientOpt{Addr: o.Addr, DB: o.DB, Username: o.Username, Password: o.Password}}
+	q := &testQueue{t, redis.NewClient(o), asynq.RedisClientOpt{Addr: o.Addr, DB: o.DB, Username: o.Username, Password: o.Password}}
 	t.Cleanup(func() { q.redis.Close() })
 	return q
 }
 
-// length of one of asynq's lists of tasks.
-func (q *queue) length(name, list string) int {
+// length returns the length of one of asynq's task lists.
+func (q *testQueue) length(name, list string) int {
 	q.Helper()
 	key := "asynq:{" + name + "}:" + list
 	var n int64
@@ -56,18 +59,18 @@ func (q *queue) length(name, list string) int {
 	return int(n)
 }
 
-// flush loses all that is in Redis.
-func (q *queue) flush() {
+// flush empties Redis.
+func (q *testQueue) flush() {
 	q.Helper()
 	if err := q.redis.FlushDB(q.Context()).Err(); err != nil {
 		q.Fatal(err)
 	}
 }
 
-// nothingKept fails the test unless all tasks are gone for good.
-func (q *queue) nothingKept() {
+// nothingKept fails the test unless all tasks are gone.
+func (q *testQueue) nothingKept() {
 	q.Helper()
-	for _, name := range []string{jobs.QueueMail, jobs.QueueImports} {
+	for _, name := range []string{queue.Mail, queue.Imports} {
 		for _, list := range []string{"pending", "active", "archived", "retry", "scheduled", "completed"} {
 			if n := q.length(name, list); n != 0 {
 				q.Errorf("%d tasks %s in queue %s", n, list, name)
@@ -76,22 +79,22 @@ func (q *queue) nothingKept() {
 	}
 }
 
-// work runs a worker of the office until the test ends or stop is called, which
-// returns when it has drained.
-func (o *office) work(q *queue, cfg jobs.WorkerConfig) (stop func()) {
+// work runs a worker until the test ends or stop is called, which returns when
+// it has drained.
+func (o *mailEnv) work(q *testQueue, cfg jobs.WorkerConfig) (stop func()) {
 	o.Helper()
-	return o.workBy(q, cfg, jobs.ImporterConfig{})
+	return o.workBy(q, cfg, importer.Config{})
 }
 
-// workBy is work with an importer that is told how.
-func (o *office) workBy(q *queue, cfg jobs.WorkerConfig, how jobs.ImporterConfig) (stop func()) {
+// workBy is work with a given importer configuration.
+func (o *mailEnv) workBy(q *testQueue, cfg jobs.WorkerConfig, how importer.Config) (stop func()) {
 	o.Helper()
 	cfg.Redis = q.option
 	if cfg.Retention == 0 {
 		cfg.Retention = time.Hour
 	}
-	bell := jobs.NewBell(q.option)
-	w := jobs.NewWorker(o.store, bell, o.importer(how), o.mailer, quiet(), o.meter, cfg)
+	tasks := queue.New(q.option)
+	w := jobs.NewWorker(o.store, tasks, o.importer(how), o.mailer, quiet(), o.meter, cfg)
 	ctx, cancel := context.WithCancel(context.Background())
 	done := make(chan error, 1)
 	go func() { done <- w.Run(ctx) }()
@@ -100,7 +103,7 @@ func (o *office) workBy(q *queue, cfg jobs.WorkerConfig, how jobs.ImporterConfig
 		if err := <-done; err != nil {
 			o.Error(err)
 		}
-		if err := bell.Close(); err != nil {
+		if err := tasks.Close(); err != nil {
 			o.Error(err)
 		}
 	})
@@ -108,8 +111,8 @@ func (o *office) workBy(q *queue, cfg jobs.WorkerConfig, how jobs.ImporterConfig
 	return stop
 }
 
-// sent waits until all invitations of an import have gone out.
-func (h *house) sent(id uuid.UUID, n int64) {
+// sent waits until all invitations of an import are sent.
+func (h *testEnv) sent(id uuid.UUID, n int64) {
 	h.Helper()
 	poll(h, func() bool { return h.read(id).Invitations.Sent == n })
 	h.settled(id, roster.InvitationCounts{Sent: n})
@@ -127,11 +130,12 @@ func once(t testing.TB, server *smtptest.Server, n int) {
 	}
 }
 
-// TestWindow: however many invitations are due, few tasks are in Redis; also
-// after Redis was emptied, when asynq itself takes a full queue for none.
+// TestWindow: however many invitations are due, few tasks are in Redis, also
+// after Redis was emptied, when asynq itself takes a full queue for an empty
+// one.
 func TestWindow(t *testing.T) {
 	t.Parallel()
-	h, q := newHouse(t), newQueue(t, redistest.URL(t))
+	h, q := newTestEnv(t), newQueue(t, redistest.URL(t))
 	h.invite(20_000)
 	wake := make(chan struct{})
 	server := smtptest.Start(t, smtptest.Config{Script: func(e *smtptest.Event) {
@@ -140,16 +144,16 @@ func TestWindow(t *testing.T) {
 		}
 	}})
 	const window, connections, tasks = 300, 2, (300 + jobs.Parcel - 1) / jobs.Parcel
-	o := newOffice(h, post{server: plain(server), size: connections, MailerConfig: jobs.MailerConfig{Grace: time.Millisecond}})
+	o := newMailEnv(h, post{server: plain(server), size: connections, Config: invitations.Config{Grace: time.Millisecond}})
 	o.work(q, jobs.WorkerConfig{Window: window, Connections: connections, Redispatch: time.Minute})
 	look := time.NewTicker(5 * time.Millisecond)
 	defer look.Stop()
 	var dispatched, before int
 	for round := range 3 {
-		poll(t, func() bool { return q.length(jobs.QueueMail, "pending") == tasks })
-		// Some looks at the queue later there are no more.
+		poll(t, func() bool { return q.length(queue.Mail, "pending") == tasks })
+		// Some polls of the queue later there are no more.
 		for range 40 {
-			if n := q.length(jobs.QueueMail, "pending"); n > tasks {
+			if n := q.length(queue.Mail, "pending"); n > tasks {
 				t.Fatalf("%d tasks in Redis in round %d, want %d at most", n, round, tasks)
 			}
 			<-look.C
@@ -158,7 +162,7 @@ func TestWindow(t *testing.T) {
 			t.Fatal(err)
 		}
 		if added := dispatched - before; added > window+jobs.InHand(connections) {
-			t.Fatalf("%d dispatched in round %d, want the window and what is in hand", added, round)
+			t.Fatalf("%d dispatched in round %d, want the window and what is claimed", added, round)
 		}
 		before = dispatched
 		q.flush()
@@ -166,13 +170,13 @@ func TestWindow(t *testing.T) {
 	close(wake)
 }
 
-// TestTasksLostInRedis: invitations whose tasks are gone come due again, and go
-// out once each.
+// TestTasksLostInRedis: invitations whose tasks are lost become due again and
+// are sent once each.
 func TestTasksLostInRedis(t *testing.T) {
 	t.Parallel()
-	h, q := newHouse(t), newQueue(t, redistest.URL(t))
+	h, q := newTestEnv(t), newQueue(t, redistest.URL(t))
 	const waiting = 4
-	mails := jobs.InHand(2) + waiting*jobs.Parcel // what is in hand, and some more
+	mails := jobs.InHand(2) + waiting*jobs.Parcel // what is claimed, and some more
 	i := h.invite(mails)
 	wake := make(chan struct{})
 	server := smtptest.Start(t, smtptest.Config{Script: func(e *smtptest.Event) {
@@ -180,9 +184,9 @@ func TestTasksLostInRedis(t *testing.T) {
 			e.Hold = wake
 		}
 	}})
-	o := newOffice(h, post{server: plain(server), size: 2})
+	o := newMailEnv(h, post{server: plain(server), size: 2})
 	stop := o.work(q, jobs.WorkerConfig{Connections: 2, Redispatch: 300 * time.Millisecond})
-	poll(t, func() bool { return q.length(jobs.QueueMail, "pending") == waiting })
+	poll(t, func() bool { return q.length(queue.Mail, "pending") == waiting })
 	q.flush()
 	close(wake)
 	h.sent(i.ID, int64(mails))
@@ -191,24 +195,24 @@ func TestTasksLostInRedis(t *testing.T) {
 	q.nothingKept()
 }
 
-// TestRedisAwayAtStart: a worker may be up before Redis is.
+// TestRedisAwayAtStart: a worker may start before Redis does.
 func TestRedisAwayAtStart(t *testing.T) {
 	t.Parallel()
 	server := redistest.Start(t)
-	h, q := newHouse(t), newQueue(t, server.URL())
+	h, q := newTestEnv(t), newQueue(t, server.URL())
 	smtp := smtptest.Start(t, smtptest.Config{})
 	server.Stop()
-	o := newOffice(h, post{server: plain(smtp)})
+	o := newMailEnv(h, post{server: plain(smtp)})
 	o.work(q, jobs.WorkerConfig{Sweep: 50 * time.Millisecond, Overdue: time.Millisecond})
 	i := h.upload(people(10), roster.Options{SendInvitations: true})
 	server.Restart()
 	h.sent(i.ID, 10)
 }
 
-// TestRate: the rate holds over all workers, and is made use of.
+// TestRate: the rate holds over all workers, and is used fully.
 func TestRate(t *testing.T) {
 	t.Parallel()
-	h, q := newHouse(t), newQueue(t, redistest.URL(t))
+	h, q := newTestEnv(t), newQueue(t, redistest.URL(t))
 	const n, rate = 100, 40
 	i := h.invite(n)
 	var times []time.Time
@@ -220,7 +224,7 @@ func TestRate(t *testing.T) {
 	began := time.Now()
 	var stops []func()
 	for range 2 {
-		stops = append(stops, newOffice(h, post{server: plain(server), rate: rate}).work(q, jobs.WorkerConfig{}))
+		stops = append(stops, newMailEnv(h, post{server: plain(server), rate: rate}).work(q, jobs.WorkerConfig{}))
 	}
 	h.sent(i.ID, n)
 	took := time.Since(began)
@@ -228,7 +232,7 @@ func TestRate(t *testing.T) {
 		stop()
 	}
 	once(t, server, n)
-	// A second's worth may be saved up at the start.
+	// One second's worth may be saved up at the start.
 	if least := time.Second * (n - rate) / rate; took < least-100*time.Millisecond || took > least+8*time.Second {
 		t.Errorf("%d mails at %d a second took %s, want about %s", n, rate, took, least)
 	}
@@ -240,17 +244,17 @@ func TestRate(t *testing.T) {
 				in++
 			}
 		}
-		if most := 2 * rate; in > most { // what was saved up, half a second's worth, and a machine that was held up
+		if most := 2 * rate; in > most { // what was saved up, half a second's worth, and a slow machine
 			t.Fatalf("%d mails in half a second", in)
 		}
 	}
 }
 
-// TestPauseAndFlow: after an outage mail flows at full speed as soon as one has
-// gone out, though a task was lost meanwhile.
+// TestPauseAndFlow: after an outage mail is sent at full speed as soon as one
+// has been sent, though a task was lost meanwhile.
 func TestPauseAndFlow(t *testing.T) {
 	t.Parallel()
-	h, q := newHouse(t), newQueue(t, redistest.URL(t))
+	h, q := newTestEnv(t), newQueue(t, redistest.URL(t))
 	const n = 500
 	i := h.invite(n)
 	wake := make(chan struct{})
@@ -263,16 +267,17 @@ func TestPauseAndFlow(t *testing.T) {
 			}
 		}
 	}})
-	cfg := jobs.MailerConfig{PauseMin: 50 * time.Millisecond, PauseMax: 200 * time.Millisecond}
-	stop := newOffice(h, post{server: plain(server), MailerConfig: cfg}).work(q, jobs.WorkerConfig{Redispatch: time.Minute})
-	// The first window is given back, and some single ones have been tried.
-	poll(t, func() bool { return server.Connections() >= 7 && q.length(jobs.QueueMail, "pending") <= 1 })
+	cfg := invitations.Config{PauseMin: 50 * time.Millisecond, PauseMax: 200 * time.Millisecond}
+	stop := newMailEnv(h, post{server: plain(server), Config: cfg}).work(q, jobs.WorkerConfig{Redispatch: time.Minute})
+	// The first window was given back, and some single mails have been tried.
+	poll(t, func() bool { return server.Connections() >= 7 && q.length(queue.Mail, "pending") <= 1 })
 	q.flush()
 	close(wake)
 	began := time.Now()
-	// The few lost in Redis come due again in a minute; all the others flow.
+	// The few lost in Redis become due again in a minute; all the others are
+	// sent.
 	poll(t, func() bool { return h.read(i.ID).Invitations.Sent >= n-20 })
-	if took := time.Since(began); took > 15*time.Second { // one at a time it would be 25 s and more
+	if took := time.Since(began); took > 15*time.Second { // one at a time would take more than 25 s
 		t.Errorf("it took %s for mail to flow again", took)
 	}
 	stop()
@@ -283,37 +288,37 @@ func TestPauseAndFlow(t *testing.T) {
 	}
 }
 
-// TestDrain: a worker told to stop finishes the mails under way, has them on
-// record, gives back the others, and leaves no task and no goroutine behind. It is
-// not parallel, for the sake of the latter.
+// TestDrain: a worker told to stop finishes and records the mails in progress,
+// gives back the others, and leaves no task and no goroutine behind. It is not
+// parallel, so that it sees only its own goroutines.
 func TestDrain(t *testing.T) {
-	h, q := newHouse(t), newQueue(t, redistest.URL(t))
-	mails := jobs.InHand(1) + 4 // some in hand, some waiting
+	h, q := newTestEnv(t), newQueue(t, redistest.URL(t))
+	mails := jobs.InHand(1) + 4 // some claimed, some waiting
 	i := h.invite(mails)
 	reached, wake := make(chan struct{}), make(chan struct{})
 	server := smtptest.Start(t, smtptest.Config{Script: at(".", 1, func(e *smtptest.Event) {
 		e.Hold = wake
 		close(reached)
 	})})
-	o := newOffice(h, post{server: plain(server), size: 1})
+	o := newMailEnv(h, post{server: plain(server), size: 1})
 	q.redis.Ping(t.Context()) // its connection is there before the worker's
 	before := goleak.IgnoreCurrent()
 	stop := o.work(q, jobs.WorkerConfig{Connections: 1})
 	<-reached
-	poll(t, func() bool { return q.length(jobs.QueueMail, "pending") == 1 })
+	poll(t, func() bool { return q.length(queue.Mail, "pending") == 1 })
 	nothingPersonal(q)
 	stopped := make(chan struct{})
 	go func() { stop(); close(stopped) }()
 	select {
 	case <-stopped:
-		t.Fatal("stopped with a mail under way")
+		t.Fatal("stopped with a mail in progress")
 	case <-time.After(100 * time.Millisecond):
 	}
 	close(wake)
 	<-stopped
 	poll(t, func() bool { return server.Open() == 0 })
 	sent := server.Accepted()
-	if sent > 4 { // the one that was waited for, the one behind it, and what was composed by then
+	if sent > 4 { // the one waited for, the next one, and what was composed by then
 		t.Errorf("%d mails were sent, most of them begun after the stop", sent)
 	}
 	h.settled(i.ID, roster.InvitationCounts{Sent: int64(sent), Pending: int64(mails - sent)})
@@ -322,15 +327,15 @@ func TestDrain(t *testing.T) {
 			t.Errorf("an invitation was not given back: %+v", i)
 		}
 	}
-	if n := q.length(jobs.QueueMail, "active") + q.length(jobs.QueueMail, "archived"); n != 0 {
-		t.Errorf("%d tasks are left in hand", n)
+	if n := q.length(queue.Mail, "active") + q.length(queue.Mail, "archived"); n != 0 {
+		t.Errorf("%d tasks are still active", n)
 	}
 	goleak.VerifyNone(t, before, goleak.IgnoreAnyFunction("database/sql.(*DB).connectionOpener"))
 }
 
-// nothingPersonal fails the test where a key or value in Redis holds a piece of
+// nothingPersonal fails the test if a key or value in Redis contains a piece of
 // the file. The canaries are what every row of people has.
-func nothingPersonal(q *queue) {
+func nothingPersonal(q *testQueue) {
 	q.Helper()
 	ctx, seen := q.Context(), 0
 	keys := q.redis.Scan(ctx, 0, "*", 100).Iterator()
@@ -349,8 +354,8 @@ func nothingPersonal(q *queue) {
 	}
 }
 
-// value is all that a key of any type holds.
-func (q *queue) value(key string) string {
+// value returns all that a key of any type holds.
+func (q *testQueue) value(key string) string {
 	q.Helper()
 	ctx := q.Context()
 	kind, err := q.redis.Type(ctx, key).Result()

@@ -9,70 +9,88 @@ import (
 	"os"
 	"syscall"
 
-	"rollcall/egress"
+	"rollcall/internal/egress"
 )
 
 // Advice says in one or two sentences what went wrong and what an administrator
-// can do about it. It has none of the server's words; see Reply for those.
+// can do about it. It contains nothing of the server's reply; see Reply for
+// that.
 func (f *Failure) Advice() string {
+	if f.Stage == StageToken {
+		return f.adviceOnToken()
+	}
 	if f.Code != 0 {
 		return f.adviceOnReply()
 	}
 	switch {
+	case f.Concealed():
+		return "No mail server could be reached at this host and port. Check both, and the encryption: 587 for STARTTLS, 465 for implicit TLS, 25 without encryption. Details aren't shown for private network addresses."
 	case errors.Is(f.Err, errFrom):
-		return "The From address is not one that mail can be sent from. Correct it."
+		return "The From address can't be used to send email. Correct it."
+	case errors.Is(f.Err, errSender):
+		return "The bounce address (ROLLCALL_BOUNCE_ADDRESS) can't be used to send email. Correct it."
 	case errors.Is(f.Err, errAddress):
-		return "The address to send to is not one that mail can be sent to. Correct it."
+		return "Email can't be sent to the recipient address. Correct it."
 	case errors.Is(f.Err, errNoSTARTTLS):
-		return "The server does not offer STARTTLS, so nothing was sent. Choose implicit TLS (usually port 465), or another port of the server."
+		return "The server doesn't offer STARTTLS, so nothing was sent. Choose implicit TLS (usually port 465) or a different port."
+	case errors.Is(f.Err, errNoXOAUTH2):
+		return "The server doesn't offer OAuth 2 (XOAUTH2). Use the submission port (usually 587), or sign in with a password."
 	case errors.Is(f.Err, errNoAuth):
-		return "The server offers no way to sign in that we speak (PLAIN or LOGIN). Leave the user empty if it needs none, or use its submission port, usually 587."
+		return "The server doesn't offer a supported login method (PLAIN or LOGIN). Leave the username empty if no login is needed, or use the submission port (usually 587)."
 	case isOneOf[x509.HostnameError](f.Err):
-		return "The certificate of the server is for another name. Use as host the name that the certificate carries."
+		return "The server's certificate is for a different name. Use the name in the certificate as the host."
 	case isOneOf[*tls.CertificateVerificationError](f.Err) || isOneOf[x509.UnknownAuthorityError](f.Err):
-		return "The certificate of the server cannot be trusted: it has expired, or nobody this machine trusts has signed it. Renew it, or add its authority to this machine."
+		return "The server's certificate isn't trusted: it has expired, or its issuer is unknown to this machine. Renew it, or install the issuer's certificate on this machine."
 	case isOneOf[tls.RecordHeaderError](f.Err):
-		return "The server does not speak TLS from the first byte on this port. Choose STARTTLS (usually port 587), or port 465 for implicit TLS."
+		return "The server doesn't use implicit TLS on this port. Choose STARTTLS (usually port 587), or port 465 for implicit TLS."
 	case errors.Is(f.Err, egress.ErrAddress):
-		return "The host leads to an address that mail may not be handed to from here, so nothing was sent. Whoever runs this server can allow it with ROLLCALL_SMTP_ALLOW_PRIVATE."
+		return "The host resolves to an address that is blocked for outgoing email, so nothing was sent. To allow it, set ROLLCALL_SMTP_ALLOW_PRIVATE on the server."
 	case isOneOf[*net.DNSError](f.Err):
-		return "The name of the host could not be resolved. Check its spelling, and the DNS of this machine."
+		return "The host name can't be resolved. Check its spelling and this machine's DNS settings."
 	case errors.Is(f.Err, syscall.ECONNREFUSED):
-		return "The host is there, but nothing takes connections on this port. Check the port: 587 for STARTTLS, 465 for implicit TLS, 25 without."
+		return "The host refused the connection on this port. Check the port: 587 for STARTTLS, 465 for implicit TLS, 25 without encryption."
 	case timedOut(f.Err):
-		return "The server did not answer in time. Check host and port, and that the firewall lets connections to it through."
+		return "The server didn't respond in time. Check the host and port, and that your firewall allows the connection."
 	case f.Stage == StageEnd:
-		return "The connection broke after the mail was handed over, so it may or may not have arrived. Look into the mailbox, then try again."
+		return "The connection was lost after the email was sent, so it may or may not have arrived. Check the inbox before you try again."
 	}
 	return adviceOnLoss(f.Stage)
 }
 
 func (f *Failure) adviceOnReply() string {
 	switch {
+	case f.Stage == StageAuth && f.Code >= 500 && f.WithToken:
+		return "The server rejected the token. Check that the client may send as this mailbox: Microsoft 365 needs the service principal registered in Exchange Online and SMTP AUTH enabled for the mailbox."
 	case f.Stage == StageAuth && f.Code >= 500 || f.Code == 530 || f.Code == 534 || f.Code == 535 || f.Code == 538:
-		return "The server refused the login. Check user and password; some providers want a password made for programs (an app password)."
+		return "The server rejected the login. Check the username and password; some providers require an app password."
 	case f.Stage == StageAuth:
-		return "The server could not check the login right now. Try again in a few minutes."
+		return "The server couldn't check the login right now. Try again in a few minutes."
 	case f.Class == ServerDown && f.Configuration:
-		return "The server does not let this account send from this From address, or does not take mail from here. Correct the From address, or allow it at the mail provider."
+		return "The server doesn't let this account send from this From address, or doesn't accept email from this machine. Correct the From address, or allow it with your mail provider."
 	case f.Enhanced == "5.4.5":
-		return "The account has sent as much as it may for now. Wait, or ask the mail provider for a larger quota."
+		return "The account has reached its sending limit. Wait, or ask your mail provider for a higher limit."
+	case f.Systemic && f.Enhanced == "5.3.4":
+		return "The server's size limit is smaller than an email. Raise it (Postfix: message_size_limit)."
+	case f.Systemic:
+		return "The server probably refuses every email of this account or machine, not just this recipient. Check that relaying is allowed, that a login isn't missing, and that it accepts the From address."
+	case f.Throttled:
+		return "The server limits how many emails it accepts. Set a lower number of emails per second, or ask your mail provider for a higher limit."
 	case f.Class == Permanent:
-		return "The server refused the mail for good. Its words say why; often the address to send to does not exist there, or relaying needs a login."
+		return "The server rejected the email permanently. Its response says why; often the recipient doesn't exist, or relaying requires a login."
 	}
-	return "The server asked to come back later. Mail is tried again by itself; try this again in a few minutes."
+	return "The server asked to try again later. Invitations are retried automatically; repeat this test in a few minutes."
 }
 
 func adviceOnLoss(stage Stage) string {
 	switch stage {
 	case StageTLS:
-		return "No encrypted connection could be made. Check that port and security belong together: 587 with STARTTLS, 465 with implicit TLS."
+		return "An encrypted connection couldn't be made. Check that the port and encryption match: 587 with STARTTLS, 465 with implicit TLS."
 	case StageConnect:
-		return "No connection to the server could be made. Check host and port."
+		return "Can't connect to the server. Check the host and port."
 	case StageHello:
-		return "The server broke the connection off in the greeting. Check that it is a mail server's port, and that the server takes mail from this machine."
+		return "The server closed the connection during the greeting. Check that this is a mail server port and that the server accepts email from this machine."
 	}
-	return "The server broke the connection off. Try again; if it happens again, its own log says why."
+	return "The server closed the connection. Try again; if it happens again, check the server's log."
 }
 
 func timedOut(err error) bool {

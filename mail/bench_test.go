@@ -8,17 +8,16 @@ import (
 
 	gomail "github.com/wneessen/go-mail"
 
-	"rollcall/internal/smtptest"
 	"rollcall/mail"
+	"rollcall/test/smtptest"
 )
 
 const benchConnections = 4
 
 // BenchmarkSend compares ways to send the same rendered invitation over four
-// connections to a server that takes everything. Rendering is included.
+// connections to a server that accepts everything. Rendering is included.
 func BenchmarkSend(b *testing.B) {
-	b.Run("pool", func(b *testing.B) { benchmarkPool(b) })
-	b.Run("pool-pipelining", func(b *testing.B) { benchmarkPool(b, "PIPELINING") })
+	b.Run("pool", benchmarkPool)
 	b.Run("go-mail-kept-open", benchmarkGoMail)
 }
 
@@ -48,8 +47,8 @@ func perConnection(b *testing.B, server *smtptest.Server, work func(next func() 
 	b.ReportMetric(float64(b.N)/b.Elapsed().Seconds(), "mails/s")
 }
 
-func benchmarkPool(b *testing.B, extensions ...string) {
-	server := smtptest.Start(b, smtptest.Config{Discard: true, Extensions: extensions})
+func benchmarkPool(b *testing.B) {
+	server := smtptest.Start(b, smtptest.Config{Discard: true})
 	pool := newPool(b, plain(server), mail.PoolConfig{Size: benchConnections})
 	perConnection(b, server, func(next func() bool) {
 		for next() {

@@ -9,12 +9,12 @@ import (
 	"strings"
 	"testing"
 
-	"rollcall/internal/smtptest"
 	"rollcall/mail"
+	"rollcall/test/smtptest"
 )
 
 // TestContentArrivesAsItWas: whatever its lines begin and end with, and however
-// long it is, and the mail behind it on the same connection too.
+// long it is; so does the next mail on the same connection.
 func TestContentArrivesAsItWas(t *testing.T) {
 	t.Parallel()
 	server := smtptest.Start(t, smtptest.Config{})
@@ -46,7 +46,7 @@ func TestContentArrivesAsItWas(t *testing.T) {
 	}
 }
 
-// bodyOf is the text of a mail, with LF line ends.
+// bodyOf returns the text of a mail, with LF line ends.
 func bodyOf(t *testing.T, data string) string {
 	t.Helper()
 	m, err := netmail.ReadMessage(strings.NewReader(data))

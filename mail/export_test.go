@@ -1,8 +1,6 @@
 package mail
 
-import "bytes"
-
-// Envelope is what goes on the wire.
+// Envelope is what is sent to the server.
 type Envelope struct {
 	From, To string
 	Content  []byte
@@ -14,9 +12,5 @@ func Wire(m Message) (Envelope, bool) {
 	if failure != nil {
 		return Envelope{}, false
 	}
-	var content bytes.Buffer
-	if err := m.compose(&content, e.from, e.to); err != nil {
-		return Envelope{}, false
-	}
-	return Envelope{e.from, e.to, content.Bytes()}, true
+	return Envelope{e.from, e.to, e.content}, true
 }

@@ -15,8 +15,8 @@ import (
 	rollcall "rollcall/mail"
 )
 
-// FuzzAnswers lets a server answer anything at all. The sending ends, and what
-// is shown of the answer is one printable line.
+// FuzzAnswers lets a server answer anything at all. Sending ends, and what is
+// shown of the answer is one printable line.
 func FuzzAnswers(f *testing.F) {
 	for _, seed := range []string{
 		"", "220 hello\r\n250 hello\r\n250 ok\r\n250 ok\r\n354 go\r\n250 2.0.0 taken\r\n221 bye\r\n",
@@ -63,8 +63,8 @@ func shown(t *testing.T, line string) {
 	}
 }
 
-// FuzzHeaders: whatever stands in a name, a brand or an address, the mail has the
-// headers it was to have, each once, and goes to one recipient.
+// FuzzHeaders: whatever a name, a brand or an address contains, the mail has
+// the expected headers, each once, and goes to one recipient.
 func FuzzHeaders(f *testing.F) {
 	for _, seed := range [][3]string{
 		{"Ada", "SecureAI", "ada@example.com"}, {"Ada\r\nBcc: eve@evil.example", "Brand\nX: y", "ada@example.com\r\nRCPT TO:<eve@evil.example>"},
@@ -82,7 +82,7 @@ func FuzzHeaders(f *testing.F) {
 		}
 		wire, ok := rollcall.Wire(m)
 		if !ok {
-			return // refused before a connection
+			return // rejected before connecting
 		}
 		if strings.ContainsFunc(wire.To, func(r rune) bool { return r <= ' ' || r > '~' || strings.ContainsRune(`<>"(),;:\[]`, r) }) {
 			t.Fatalf("recipient %q", wire.To)
@@ -110,8 +110,8 @@ func FuzzHeaders(f *testing.F) {
 	})
 }
 
-// FuzzParseURL: a URL that is taken can be used, and is never shown with its
-// password; one that is not is not repeated.
+// FuzzParseURL: an accepted URL can be used and is never shown with its
+// password; an error never repeats a rejected URL.
 func FuzzParseURL(f *testing.F) {
 	for _, seed := range []string{"smtp://user:p%40ss@mx.example.com:587?tls=starttls", "smtps://[::1]:465", "smtp://localhost?tls=none", "smtp://u:secretsecret@h?tls=none", "smtp://h:0", "smtp://h/%00", "://", "smtp://a b"} {
 		f.Add(seed)

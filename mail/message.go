@@ -2,21 +2,24 @@ package mail
 
 import (
 	"bytes"
+	"context"
 	"errors"
 	"fmt"
 	netmail "net/mail"
 	"strings"
-	"sync"
 	"time"
 	"unicode/utf8"
 
 	gomail "github.com/wneessen/go-mail"
+
+	"rollcall/roster"
 )
 
 // Message is one mail to one recipient.
 type Message struct {
 	From      string    // address, required
-	FromName  string    // shown beside From; empty: none
+	Sender    string    // envelope sender, which gets what comes back; empty: From
+	FromName  string    // shown next to From; empty: none
 	To        string    // address, required; a non-ASCII domain is sent as its A-label
 	Subject   string    // one line; control characters are dropped
 	Text      string    // plain-text body, required
@@ -24,67 +27,64 @@ type Message struct {
 	MessageID string    // without angle brackets; empty: a fresh one for each attempt
 	Date      time.Time // zero: the time of sending
 
-	// Accepted, if not nil, is told the server's answer to the content, in the
-	// form of Failure.Code and Failure.Reply, before Send returns nil.
+	// Header are further headers, in ASCII; nil: none.
+	Header map[string]string
+
+	// Ready, if not nil, is called when the server is ready for the content,
+	// and may block: the content is sent once it returns nil. An error ends the
+	// attempt as [Canceled] and closes the connection.
+	Ready func(ctx context.Context) error
+	// Accepted, if not nil, is called with the server's answer to the content,
+	// in the form of Failure.Code and Failure.Reply, before Send returns nil.
 	Accepted func(code int, reply string)
 }
 
 var (
 	errFrom      = errors.New("the From address is not valid")
+	errSender    = errors.New("the bounce address is not valid")
 	errMessageID = errors.New("the Message-ID is not valid")
 	errBody      = errors.New("the mail has no text")
 )
 
-// Composed is a message ready for the wire; see [Message.Compose].
-type Composed struct{ *envelope }
-
-// envelope is what a Composed hides. The addresses hold nothing that could end
-// the command line they are put into.
+// envelope is a message ready to be sent. Its addresses contain nothing that
+// could end the SMTP command they are put into.
 type envelope struct {
 	from, to string
-	content  []byte                       // dotted
-	accepted func(code int, reply string) // nil: nobody asks
-}
-
-// Compose makes of a message what [Sequence.Deliver] sends, which takes as long as the
-// sending where the server is fast. The error is a *[Failure].
-func (m Message) Compose() (Composed, error) {
-	e, failure := m.seal()
-	if failure != nil {
-		return Composed{}, failure
-	}
-	return Composed{&e}, nil
+	content  []byte
+	ready    func(ctx context.Context) error // nil: at once
+	accepted func(code int, reply string)    // nil: not called
 }
 
 func (m Message) seal() (envelope, *Failure) {
-	from, err := wireAddress(m.From)
+	from, err := roster.MailAddress(m.From)
 	if err != nil {
-		// The sender is a setting: no recipient is to blame for it.
+		// The sender is a setting: the recipient is not at fault.
 		return envelope{}, &Failure{Class: ServerDown, Configuration: true, Stage: StageCompose, Err: errFrom}
 	}
-	to, err := wireAddress(m.To)
+	sender := from
+	if m.Sender != "" {
+		if sender, err = roster.MailAddress(m.Sender); err != nil {
+			return envelope{}, &Failure{Class: ServerDown, Configuration: true, Stage: StageCompose, Err: errSender}
+		}
+	}
+	to, err := roster.MailAddress(m.To)
 	if err != nil {
+		return envelope{}, &Failure{Class: Permanent, Stage: StageCompose, Err: errAddress}
+	}
+	var content bytes.Buffer
+	if err := m.compose(&content, from, to); err != nil {
 		return envelope{}, &Failure{Class: Permanent, Stage: StageCompose, Err: err}
 	}
-	content := scratch.Get().(*bytes.Buffer)
-	defer scratch.Put(content)
-	content.Reset()
-	if err := m.compose(content, from, to); err != nil {
-		return envelope{}, &Failure{Class: Permanent, Stage: StageCompose, Err: err}
-	}
-	return envelope{from: from, to: to, content: dotted(content.Bytes()), accepted: m.Accepted}, nil
+	return envelope{from: sender, to: to, content: content.Bytes(), ready: m.Ready, accepted: m.Accepted}, nil
 }
 
-// scratch are buffers to compose in.
-var scratch = sync.Pool{New: func() any { return new(bytes.Buffer) }}
-
-// compose writes the content as it is before it is dotted.
+// compose writes the content.
 func (m Message) compose(into *bytes.Buffer, from, to string) error {
 	id := m.MessageID
 	if id == "" {
 		id = NewMessageID(from)
 	}
-	if _, err := wireAddress(id); err != nil {
+	if _, err := roster.MailAddress(id); err != nil {
 		return errMessageID
 	}
 	if m.Text == "" {
@@ -104,6 +104,9 @@ func (m Message) compose(into *bytes.Buffer, from, to string) error {
 	// RFC 3834, section 5: keeps vacation responders from answering.
 	msg.SetGenHeader("Auto-Submitted", "auto-generated")
 	msg.SetGenHeader(gomail.HeaderXAutoResponseSuppress, "All")
+	for name, value := range m.Header {
+		msg.SetGenHeader(gomail.Header(name), value)
+	}
 	msg.SetBodyString(gomail.TypeTextPlain, valid(m.Text))
 	if m.HTML != "" {
 		msg.AddAlternativeString(gomail.TypeTextHTML, valid(m.HTML))
@@ -115,7 +118,7 @@ func (m Message) compose(into *bytes.Buffer, from, to string) error {
 	return nil
 }
 
-// valid is strings.ToValidUTF8, which takes its time over text that is valid.
+// valid is strings.ToValidUTF8, with a fast path for valid text.
 func valid(text string) string {
 	if utf8.ValidString(text) {
 		return text

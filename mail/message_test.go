@@ -1,6 +1,7 @@
 package mail_test
 
 import (
+	"errors"
 	"io"
 	"mime"
 	"mime/multipart"
@@ -10,8 +11,8 @@ import (
 	"time"
 	"unicode/utf8"
 
-	"rollcall/internal/smtptest"
 	"rollcall/mail"
+	"rollcall/test/smtptest"
 )
 
 // transmit sends m to a real server and returns what arrived.
@@ -169,5 +170,23 @@ func TestNewMessageID(t *testing.T) {
 	}
 	if id := mail.NewMessageID("not an address"); !strings.HasSuffix(id, "@localhost") {
 		t.Errorf("%q", id)
+	}
+}
+
+// TestEnvelopeSender: what comes back goes to the envelope sender, and people answer
+// to From.
+func TestEnvelopeSender(t *testing.T) {
+	t.Parallel()
+	m := message()
+	m.Sender, m.Header = "bounces+abc@mail.example.com", map[string]string{"X-Rollcall-Token": "abc"}
+	arrived, parsed := transmit(t, m)
+	if arrived.From != m.Sender || parsed.Header.Get("From") != `"SecureAI" <no-reply@example.com>` || parsed.Header.Get("X-Rollcall-Token") != "abc" || parsed.Header.Get("Sender") != "" {
+		t.Errorf("envelope sender %s, headers %v", arrived.From, parsed.Header)
+	}
+	m.Sender = "bounces@mail.example.com> SIZE=1\r\nRSET"
+	server := smtptest.Start(t, smtptest.Config{})
+	var failure *mail.Failure
+	if err := newPool(t, plain(server), mail.PoolConfig{}).Send(t.Context(), m); !errors.As(err, &failure) || failure.Class != mail.ServerDown || server.Connections() > 0 {
+		t.Errorf("a broken one: %v", err)
 	}
 }

@@ -9,8 +9,8 @@ import (
 	"testing/synctest"
 	"time"
 
-	"rollcall/internal/smtptest"
 	"rollcall/mail"
+	"rollcall/test/smtptest"
 )
 
 func TestSendCanceled(t *testing.T) {

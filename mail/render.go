@@ -10,33 +10,52 @@ import (
 	"strings"
 	texttemplate "text/template"
 	"time"
+
+	"rollcall/internal/i18n"
 )
 
 //go:embed templates
 var templateFiles embed.FS
 
 var (
-	textTemplates = texttemplate.Must(texttemplate.ParseFS(templateFiles, "templates/*.txt"))
+	textTemplates = texttemplate.Must(texttemplate.New("").Funcs(texttemplate.FuncMap{"wrap": wrap}).ParseFS(templateFiles, "templates/*.txt"))
 	htmlTemplates = htmltemplate.Must(htmltemplate.ParseFS(templateFiles, "templates/*.html"))
 )
 
-// Invitation is what an invitation to set a password says, and to whom.
+// Invitation is the content of a mail with a link to set a password.
 type Invitation struct {
-	Brand     string    // the product, also shown as the sender
-	From      string    // sender's address
-	To        string    // recipient's address
-	Name      string    // recipient's name; left out of the greeting unless it reads like one
-	Link      string    // absolute http or https URL
-	ExpiresAt time.Time // when Link stops working
-	MessageID string    // see Message.MessageID
-	Date      time.Time // zero: now; the remaining time is told from here
+	Kind      InvitationKind // zero: [FirstInvitation]
+	Reader    i18n.Reader    // zero: English
+	Custom    CustomText     // in place of parts of a first invitation
+	Brand     string         // the product, also shown as the sender
+	From      string         // sender's address
+	To        string         // recipient's address
+	Name      string         // recipient's name; left out of the greeting unless it reads like one
+	Link      string         // absolute http or https URL
+	ExpiresAt time.Time      // when Link stops working
+	MessageID string         // see Message.MessageID
+	Date      time.Time      // zero: now; the remaining time is counted from here
 }
 
-// Reset is what a password-reset mail says, and to whom. Its fields are those
-// of [Invitation].
+// InvitationKind is why a mail with a link is sent. Each kind has its subject and
+// opening paragraph in the catalog of package i18n: the key with .subject and
+// .opening behind it.
+type InvitationKind string
+
+// The kinds.
+const (
+	FirstInvitation InvitationKind = "invitation" // by an administrator or an import
+	Renewal         InvitationKind = "renewal"    // the invited person asked for a new link
+	Reminder        InvitationKind = "reminder"   // the link was not used yet
+	passwordReset   InvitationKind = "reset"
+)
+
+// Reset is the content of a password-reset mail. Its fields are those of
+// [Invitation]; Kind and Custom do not count.
 type Reset Invitation
 
-// Test is the mail an administrator sends to try out the settings.
+// Test is the content of the mail an administrator sends to try out the
+// settings.
 type Test struct {
 	Brand     string
 	From      string
@@ -46,22 +65,36 @@ type Test struct {
 }
 
 // ErrLink is returned for a link that is not an absolute http or https URL, or
-// that carries a user name.
+// that contains a user name.
 var ErrLink = errors.New("the link is not an absolute http or https URL")
 
-// RenderInvitation renders the mail that invites someone to set a password. It
-// fails with [ErrLink] only.
+// RenderInvitation renders the mail that invites a user to set a password. The
+// only error is [ErrLink].
 func RenderInvitation(i Invitation) (Message, error) {
-	return i.render("invitation", "Set your password for %s")
+	if i.Kind == "" {
+		i.Kind = FirstInvitation
+	}
+	if i.Kind != FirstInvitation {
+		i.Custom = CustomText{}
+	}
+	return i.render()
 }
 
-// RenderReset renders the mail that lets someone set a new password. It fails
-// with [ErrLink] only.
+// RenderReminder renders the mail that carries the link of an invitation once
+// more. The only error is [ErrLink].
+func RenderReminder(i Invitation) (Message, error) {
+	i.Kind = Reminder
+	return RenderInvitation(i)
+}
+
+// RenderReset renders the mail that lets a user set a new password. The only
+// error is [ErrLink].
 func RenderReset(r Reset) (Message, error) {
-	return Invitation(r).render("reset", "Reset your password for %s")
+	r.Kind, r.Custom = passwordReset, CustomText{}
+	return Invitation(r).render()
 }
 
-// RenderTest renders the mail that shows that sending works.
+// RenderTest renders a test mail.
 func RenderTest(t Test) (Message, error) {
 	if t.Date.IsZero() {
 		t.Date = time.Now()
@@ -71,46 +104,87 @@ func RenderTest(t Test) (Message, error) {
 		From:      t.From,
 		FromName:  brand,
 		To:        t.To,
-		Subject:   "Test mail from " + brand,
+		Subject:   "Test email from " + brand,
 		MessageID: t.MessageID,
 		Date:      t.Date,
 	}
 	return m, m.fill("test", page{Subject: m.Subject, Brand: brand, SentAt: exactTime(t.Date)})
 }
 
-func (i Invitation) render(name, subject string) (Message, error) {
+func (i Invitation) render() (Message, error) {
 	if !isWebLink(i.Link) {
-		return Message{}, fmt.Errorf("render %s: %w", name, ErrLink)
+		return Message{}, fmt.Errorf("render %s: %w", i.Kind, ErrLink)
 	}
 	if i.Date.IsZero() {
 		i.Date = time.Now()
 	}
-	brand := singleLine(i.Brand, maxDisplayName)
+	brand, r, kind := singleLine(i.Brand, maxDisplayName), i.Reader, string(i.Kind)
+	remaining, expires := r.Remaining(i.ExpiresAt.Sub(i.Date)), r.Moment(i.ExpiresAt)
+	common, expiry := "invitation", "invitation" // what most kinds say
+	switch i.Kind {
+	case passwordReset:
+		common, expiry = kind, kind
+	case Reminder:
+		expiry = kind
+	}
+	fill := strings.NewReplacer(PlaceholderBrand, brand, PlaceholderRemaining, remaining, PlaceholderExpires, expires)
+	p := page{
+		Lang: r.Lang(), Brand: brand, Link: i.Link, Greeting: greeting(r, i.Name),
+		Subject:    singleLine(custom(i.Custom.Subject, fill, r.Text(kind+".subject", brand), maxSubject), maxSubject),
+		Opening:    custom(i.Custom.Opening, fill, r.Text(kind+".opening", brand), maxOpening),
+		ActionText: r.Text(common + ".action.text"), Button: r.Text("mail.button"), Fallback: r.Text("mail.button.fallback"),
+		Expiry:     r.HTML(expiry+".expiry", remaining, htmltemplate.HTML("<strong>"+htmltemplate.HTMLEscapeString(expires)+"</strong>")),
+		ExpiryText: r.Text(expiry+".expiry", remaining, expires), Unexpected: r.Text(common + ".unexpected"),
+	}
+	if common == "invitation" {
+		p.Action = r.Text("invitation.action")
+	}
 	m := Message{
 		From:      i.From,
 		FromName:  brand,
 		To:        i.To,
-		Subject:   fmt.Sprintf(subject, brand),
+		Subject:   p.Subject,
 		MessageID: i.MessageID,
 		Date:      i.Date,
 	}
-	return m, m.fill(name, page{
-		Subject:   m.Subject,
-		Brand:     brand,
-		Name:      greetingName(i.Name),
-		Link:      i.Link,
-		Remaining: remainingTime(i.ExpiresAt.Sub(i.Date)),
-		ExpiresAt: exactTime(i.ExpiresAt),
-	})
+	return m, m.fill("link", p)
 }
 
-// page is what the templates see. All but Link is one line of printable text.
+// custom is an own text with its placeholders filled, or the usual one.
+func custom(own string, fill *strings.Replacer, usual string, limit int) string {
+	if own == "" {
+		return usual
+	}
+	return singleLine(fill.Replace(own), limit)
+}
+
+// greeting greets by name, if the name can be used.
+func greeting(r i18n.Reader, name string) string {
+	if name = salutationName(name); name != "" {
+		return r.Text("mail.greeting", name)
+	}
+	return r.Text("mail.greeting.unnamed")
+}
+
+// page is the templates' data. Every field except Link is one line of printable
+// text.
 type page struct {
-	Subject, Brand, Name, Link   string
-	Remaining, ExpiresAt, SentAt string
+	Lang, Subject, Brand, Link, SentAt string
+
+	Greeting, Opening, Action, ActionText, Button, Fallback string
+	Expiry                                                  htmltemplate.HTML
+	ExpiryText, Unexpected                                  string
+
+	Lines []string // of a notice
 }
 
 func (m *Message) fill(name string, p page) error {
+	if p.Lang == "" {
+		p.Lang = i18n.Default
+	}
+	if p.Greeting == "" {
+		p.Greeting = greeting(i18n.Reader{}, "")
+	}
 	var text, html bytes.Buffer
 	if err := textTemplates.ExecuteTemplate(&text, name+".txt", p); err != nil {
 		return fmt.Errorf("render text: %w", err)
@@ -127,32 +201,10 @@ func isWebLink(link string) bool {
 	if err != nil || (u.Scheme != "https" && u.Scheme != "http") || u.Host == "" || u.User != nil {
 		return false
 	}
-	// What a mail program would not take as part of the link ends it early.
+	// A character that a mail program would not treat as part of the link ends
+	// it early.
 	return isASCII(link) && !strings.ContainsAny(link, " \"'<>\\^`{|}")
 }
 
-// exactTime tells a time in full and in UTC, for readers anywhere.
-func exactTime(t time.Time) string {
-	return t.UTC().Format("Monday, 2 January 2006 at 15:04 UTC")
-}
-
-// remainingTime says d in words, rounded to the unit people would use; the
-// exact time stands beside it.
-func remainingTime(d time.Duration) string {
-	switch {
-	case d < 90*time.Minute:
-		return counted(max(1, int(d.Round(time.Minute)/time.Minute)), "minute")
-	case d < 36*time.Hour:
-		return counted(int(d.Round(time.Hour)/time.Hour), "hour")
-	default:
-		const day = 24 * time.Hour
-		return counted(int(d.Round(day)/day), "day")
-	}
-}
-
-func counted(n int, unit string) string {
-	if n == 1 {
-		return "1 " + unit
-	}
-	return fmt.Sprintf("%d %ss", n, unit)
-}
+// exactTime formats a time in full and in UTC, for readers anywhere.
+func exactTime(t time.Time) string { return i18n.Reader{}.Moment(t) }

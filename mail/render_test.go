@@ -13,6 +13,7 @@ import (
 	"golang.org/x/net/html"
 
 	"rollcall/mail"
+	"rollcall/roster"
 )
 
 var update = flag.Bool("update", false, "rewrite the golden files")
@@ -59,10 +60,39 @@ func golden(t *testing.T, name, got string) {
 func TestRenderGolden(t *testing.T) {
 	t.Parallel()
 	test := mail.Test{Brand: "SecureAI", From: "no-reply@example.com", To: "ada@example.org", Date: invitation().Date}
+	notice := mail.Notice{Brand: test.Brand, From: test.From, To: test.To, Name: "Ada Lovelace", Date: test.Date}
+	factor := mail.SecondFactorChange{Account: "jane@example.com", Change: "reset", ChangedAt: test.Date}
+	own := factor
+	own.Own, own.Change = true, "set"
 	for name, do := range map[string]func() (mail.Message, error){
 		"invitation": func() (mail.Message, error) { return mail.RenderInvitation(invitation()) },
+		"reminder":   func() (mail.Message, error) { return mail.RenderReminder(invitation()) },
 		"reset":      func() (mail.Message, error) { return mail.RenderReset(mail.Reset(invitation())) },
 		"test":       func() (mail.Message, error) { return mail.RenderTest(test) },
+		"mail_server": func() (mail.Message, error) {
+			return mail.RenderServerChange(notice, mail.ServerChange{
+				Actor: "eve@example.org", After: "smtp.evil.example\r\nBcc: x", ChangedAt: test.Date, Link: "https://app.example.com/admin/audit",
+			})
+		},
+		"second_factor":     func() (mail.Message, error) { return mail.RenderSecondFactorChange(notice, factor) },
+		"second_factor_own": func() (mail.Message, error) { return mail.RenderSecondFactorChange(notice, own) },
+		"address_changed":   func() (mail.Message, error) { return mail.RenderAddressChanged(notice) },
+		"import_ended": func() (mail.Message, error) {
+			return mail.RenderImportEnded(notice, mail.EndedImport{
+				Status: roster.Completed, StartedAt: test.Date, Imported: 1, Updated: 1200, Disabled: 3, Failed: 2, Link: "https://app.example.com/admin/imports/1",
+			})
+		},
+		"import_failed": func() (mail.Message, error) {
+			return mail.RenderImportEnded(notice, mail.EndedImport{Status: roster.Failed, Failure: roster.MissingColumn, StartedAt: test.Date, Link: "https://app.example.com/admin/imports/1"})
+		},
+		"import_missed": func() (mail.Message, error) {
+			return mail.RenderImportMissed(notice, mail.MissedImport{
+				Token: "HR <nightly>\r\nBcc: x", Source: "hr", Every: 26 * time.Hour, Since: test.Date, Link: "https://app.example.com/admin/settings/tokens",
+			})
+		},
+		"import_held": func() (mail.Message, error) {
+			return mail.RenderImportHeld(notice, mail.HeldImport{Filename: "<roster>\r\n.csv", Disable: 1, Limit: 2, Link: "https://app.example.com/admin/imports/1"})
+		},
 	} {
 		t.Run(name, func(t *testing.T) {
 			t.Parallel()
@@ -111,30 +141,40 @@ func anchors(t *testing.T, page string) []string {
 func TestRenderGreetsByNameOnly(t *testing.T) {
 	t.Parallel()
 	tests := map[string]string{ // name: greeting in the text
-		"Ada Lovelace":               "Hello Ada Lovelace,",
-		"  Ada\t\nLovelace ":         "Hello Ada Lovelace,",
-		"J. R. R. Tolkien":           "Hello J. R. R. Tolkien,",
-		"J.R.R. Tolkien":             "Hello J.R.R. Tolkien,",
-		"Seán O'Neill-Smith, Jr.":    "Hello Seán O'Neill-Smith, Jr.,",
-		"山田 太郎":                      "Hello 山田 太郎,",
-		"Ludwig XIV 2":               "Hello Ludwig XIV 2,",
-		"<b>Ada</b> & Co":            "Hello,", // holds a slash
-		"<script>":                   "Hello <script>,",
-		"Ada\u202eevil":              "Hello Adaevil,",
-		"":                           "Hello,",
-		"http://evil.example":        "Hello,",
-		"Click evil.example now":     "Hello,",
-		"evil．example":               "Hello,",
-		"evil。example":               "Hello,",
-		"evil\u200b.exam\u200bple":   "Hello,",
-		"WWW.evil":                   "Hello,",
-		"javascript:alert(1)":        "Hello,",
-		"eve@evil":                   "Hello,",
-		"10.0.0.1":                   "Hello,",
-		"call 0800 555 123":          "Hello,",
-		`\\evil\share`:               "Hello,",
-		strings.Repeat("Ada ", 30):   "Hello,",
-		"Ada\r\n\r\nhttps://evil.co": "Hello,",
+		"Ada Lovelace":                                 "Hello Ada Lovelace,",
+		"  Ada\t\nLovelace ":                           "Hello Ada Lovelace,",
+		"J. R. R. Tolkien":                             "Hello J. R. R. Tolkien,",
+		"J.R.R. Tolkien":                               "Hello J.R.R. Tolkien,",
+		"Seán O’Neill-Smith Jr.":                       "Hello Seán O’Neill-Smith Jr.,",
+		"Jean-Luc d'Arc":                               "Hello Jean-Luc d'Arc,",
+		"Z\u0308oe Nguye\u0302\u0303n":                 "Hello Z\u0308oe Nguye\u0302\u0303n,",
+		"अनिता कुमार":                                  "Hello अनिता कुमार,",
+		strings.Repeat("é", 40):                        "Hello " + strings.Repeat("é", 40) + ",",
+		strings.Repeat("é", 41):                        "Hello,",
+		"Seán O'Neill-Smith, Jr.":                      "Hello,", // a comma may begin a sentence
+		"Ada! You have won":                            "Hello,",
+		"Ada (see below)":                              "Hello,",
+		"your account will be closed unless you reply": "Hello,",
+		"山田 太郎":                                        "Hello 山田 太郎,",
+		"Ludwig XIV 2":                                 "Hello,",
+		"<b>Ada</b> & Co":                              "Hello,",
+		"<script>":                                     "Hello,",
+		"Ada\u202eevil":                                "Hello Adaevil,",
+		"":                                             "Hello,",
+		"http://evil.example":                          "Hello,",
+		"Click evil.example now":                       "Hello,",
+		"evil．example":                                 "Hello,",
+		"evil.example":                                 "Hello,",
+		"evil。example":                                 "Hello,",
+		"evil\u200b.exam\u200bple":                     "Hello,",
+		"WWW.evil":                                     "Hello,",
+		"javascript:alert(1)":                          "Hello,",
+		"eve@evil":                                     "Hello,",
+		"10.0.0.1":                                     "Hello,",
+		"call 0800 555 123":                            "Hello,",
+		`\\evil\share`:                                 "Hello,",
+		strings.Repeat("Ada ", 30):                     "Hello,",
+		"Ada\r\n\r\nhttps://evil.co":                   "Hello,",
 	}
 	for name, want := range tests {
 		t.Run(name, func(t *testing.T) {
@@ -165,7 +205,7 @@ func TestRenderShowsLinkTwice(t *testing.T) {
 		t.Errorf("links %q, want %q", got, want)
 	}
 	if !strings.Contains(m.Text, "\n"+i.Link+"\n") {
-		t.Error("the link does not stand on a line of its own in the text")
+		t.Error("the link is not on a line of its own in the text")
 	}
 }
 
@@ -180,6 +220,12 @@ func TestRenderRefusesLinks(t *testing.T) {
 		for name, do := range map[string]func() (mail.Message, error){
 			"invitation": func() (mail.Message, error) { return mail.RenderInvitation(i) },
 			"reset":      func() (mail.Message, error) { return mail.RenderReset(mail.Reset(i)) },
+			"mail_server": func() (mail.Message, error) {
+				return mail.RenderServerChange(mail.Notice{}, mail.ServerChange{Link: link})
+			},
+			"import_held": func() (mail.Message, error) {
+				return mail.RenderImportHeld(mail.Notice{}, mail.HeldImport{Link: link})
+			},
 		} {
 			if _, err := do(); !errors.Is(err, mail.ErrLink) || link != "" && strings.Contains(err.Error(), link) {
 				t.Errorf("%s with %q: %v", name, link, err)
@@ -204,7 +250,7 @@ func TestRenderTellsRemainingTime(t *testing.T) {
 		i.ExpiresAt = i.Date.Add(remaining)
 		m := render(t, i)
 		for _, body := range []string{m.Text, m.HTML} {
-			if !strings.Contains(body, "for about "+want+": until ") {
+			if !strings.Contains(body, "expires in "+want+",") {
 				t.Errorf("%v is not told as %q", remaining, want)
 			}
 		}

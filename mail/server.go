@@ -10,20 +10,20 @@ import (
 	"strconv"
 	"strings"
 
-	"rollcall/egress"
+	"rollcall/internal/egress"
 )
 
-// Security says how a connection to the server is protected.
+// Security says how a connection to the server is encrypted.
 type Security int
 
 const (
-	// STARTTLS upgrades a plain connection before anything else is said
-	// (RFC 3207). It is required: a server that does not offer it gets no
-	// mail and no password. This is the zero value.
+	// STARTTLS upgrades a plain connection before anything else is sent (RFC
+	// 3207). It is required: a server that does not offer it gets no mail and
+	// no password. This is the zero value.
 	STARTTLS Security = iota
-	// Implicit speaks TLS from the first byte (RFC 8314, section 3.3).
+	// Implicit uses TLS from the first byte (RFC 8314, section 3.3).
 	Implicit
-	// None never encrypts. Credentials are then refused unless the host is
+	// None never encrypts. Credentials are then rejected unless the host is
 	// this machine.
 	None
 )
@@ -66,36 +66,39 @@ func (s Security) DefaultPort() int {
 	}
 }
 
-// Server is where mail is handed in. The zero value is not usable: Host is
-// required. Printing or logging a Server never shows its password.
+// Server is the mail server to send through. Host is required. Printing or
+// logging a Server never shows its password.
 type Server struct {
 	Host     string // name or IP address, without brackets; also the name the certificate must carry
 	Port     int    // 1 to 65535; 0 means Security.DefaultPort
 	Security Security
 	User     string // empty: no sign-in
 	Password string
+	OAuth    OAuth  // how to get a token for XOAUTH2 in place of the password; zero: password
+	Hello    string // host name sent in EHLO; empty: the address of this end of the connection
 
-	// Within are the addresses the host may have, judged when one is dialed, and
-	// whether it may be reached unencrypted. Nil: any, for a host that whoever
-	// runs the program has named.
+	// Within are the addresses the host may have, checked when one is dialed,
+	// and whether it may be reached unencrypted. Nil allows any, for a host set
+	// by the operator in the environment.
 	Within *egress.Addresses
 }
 
-// ErrPlainCredentials is returned for a server that would be sent a password
+// ErrPlainCredentials is returned for a server that would receive a password
 // without encryption.
-var ErrPlainCredentials = errors.New("credentials need tls=starttls or tls=implicit unless the server is on this machine")
+var ErrPlainCredentials = errors.New("credentials need tls=starttls or tls=implicit, unless the server is on this machine")
 
-// ErrUnencrypted is returned for a server on another machine, named by somebody
-// else than whoever runs the program, that mail would cross a network to in
-// clear where that is not wanted.
-var ErrUnencrypted = errors.New("mail leaves this machine encrypted only (ROLLCALL_REQUIRE_TLS): it needs tls=starttls or tls=implicit unless the server is on this machine")
+// ErrUnencrypted is returned for a server on another machine, named in the
+// stored settings, that would receive mail unencrypted although encryption is
+// required.
+var ErrUnencrypted = errors.New("mail to another machine must be encrypted (ROLLCALL_REQUIRE_TLS): use tls=starttls or tls=implicit")
 
-// ParseURL reads smtp://user:password@host:port?tls=starttls|implicit|none.
-// User, port and tls may be left out; tls defaults to starttls, and the port
-// to 587, 465 or 25 accordingly. smtps://host is short for tls=implicit.
-// Reserved characters in user and password are percent-encoded. No error
-// repeats any part of the URL, since any part of a mistyped one may be the
-// password.
+// ParseURL parses
+// smtp://user:password@host:port?tls=starttls|implicit|none&auth=oauth2&hello=NAME.
+// With auth=oauth2 there is no password, and the caller sets the rest of OAuth,
+// which it does not validate. User, port and parameters are optional; tls defaults to starttls, the port to 587,
+// 465 or 25 accordingly, and hello to the address of this machine. smtps://host is short for tls=implicit. Reserved
+// characters in user and password are percent-encoded. Errors repeat no part of
+// the URL, since any part of a mistyped one may be the password.
 func ParseURL(raw string) (Server, error) {
 	u, err := url.Parse(raw)
 	if err != nil {
@@ -119,17 +122,17 @@ func fromURL(u *url.URL) (Server, error) {
 		return Server{}, errors.New("must start with smtp://")
 	}
 	if (u.Path != "" && u.Path != "/") || u.Fragment != "" || u.Opaque != "" {
-		return Server{}, errors.New("nothing may follow the host but ?tls= (percent-encode reserved characters in the user name and password)")
+		return Server{}, errors.New("only ?tls=, &auth= and &hello= may follow the host (percent-encode reserved characters in the user name and password)")
 	}
 	query, err := url.ParseQuery(u.RawQuery)
 	if err != nil {
 		return Server{}, errors.New("the part after ? is malformed")
 	}
 	for key, values := range query {
-		if key != "tls" || len(values) != 1 {
-			return Server{}, errors.New("the only parameter is tls, once")
+		if len(values) != 1 {
+			return Server{}, errors.New("a parameter is given twice")
 		}
-		if server.Security, err = ParseSecurity(values[0]); err != nil {
+		if err := server.setParameter(key, values[0]); err != nil {
 			return Server{}, err
 		}
 	}
@@ -142,27 +145,70 @@ func fromURL(u *url.URL) (Server, error) {
 			return Server{}, errors.New("the port must be a number from 1 to 65535")
 		}
 	}
-	return server, server.Validate()
+	return server, server.validate()
 }
 
-var errBarred = errors.New("the host's address is not one that mail may be handed to from here (see ROLLCALL_SMTP_ALLOW_PRIVATE)")
+// oauth2Placeholder marks a Server of ParseURL whose OAuth settings follow.
+var oauth2Placeholder = OAuth{TokenURL: "unset"}
 
-// Validate reports the first fault of s. It returns [ErrPlainCredentials] when
-// a password would cross a network in clear, and [ErrUnencrypted] when all else
-// would where that is not wanted. A host given as an address is held
-// against Within at once; what a name means is judged when it is dialed.
+// AwaitsOAuth reports whether s was parsed from a URL with auth=oauth2, and its
+// OAuth is still to be set.
+func (s Server) AwaitsOAuth() bool { return s.OAuth == oauth2Placeholder }
+
+// setParameter applies one parameter of an SMTP URL.
+func (s *Server) setParameter(key, value string) (err error) {
+	switch key {
+	case "tls":
+		s.Security, err = ParseSecurity(value)
+	case "auth":
+		if value != "oauth2" {
+			return errors.New("auth must be oauth2")
+		}
+		s.OAuth = oauth2Placeholder
+	case "hello":
+		if s.Hello = value; value == "" {
+			return errHello
+		}
+	default:
+		return errors.New("the parameters are tls, auth and hello")
+	}
+	return err
+}
+
+var errHello = errors.New("hello must be a host name, such as rollcall.example.com")
+
+var errBlocked = errors.New("the host's address is not allowed (see ROLLCALL_SMTP_ALLOW_PRIVATE)")
+
+// Validate returns the first problem of s: [ErrPlainCredentials] if a password
+// would cross a network unencrypted, [ErrUnencrypted] if mail would although
+// encryption is required. A host given as an address is checked against Within
+// at once; the addresses of a name are checked when one is dialed.
 func (s Server) Validate() error {
+	if err := s.validate(); err != nil {
+		return err
+	}
+	return s.validateOAuth()
+}
+
+// validate is Validate without the OAuth settings.
+func (s Server) validate() error {
 	switch {
 	case s.Host == "":
 		return errors.New("the host is missing")
 	case !validHost(s.Host):
 		return errors.New("the host is neither a domain name nor an IP address")
 	case s.barred():
-		return errBarred
+		return errBlocked
 	case s.Port < 0 || s.Port > 65535:
 		return errors.New("the port must be a number from 1 to 65535")
 	case s.Security < STARTTLS || s.Security > None:
 		return errors.New("tls must be starttls, implicit or none")
+	case s.Hello != "" && !validDomain(s.Hello):
+		return errHello
+	case s.OAuth != (OAuth{}) && s.User == "":
+		return ErrOAuthUser
+	case s.OAuth != (OAuth{}) && s.Password != "":
+		return ErrTwoSecrets
 	case s.User == "" && s.Password != "":
 		return errors.New("a password needs a user name")
 	case strings.ContainsRune(s.User, 0) || strings.ContainsRune(s.Password, 0):
@@ -176,15 +222,22 @@ func (s Server) Validate() error {
 	return nil
 }
 
-// Encrypted tells whether nobody between here and the server can read along:
-// the connection is encrypted and the certificate verified, or it never leaves
-// this machine.
+// Encrypted reports whether no one between here and the server can read the
+// mail: the connection is encrypted and the certificate verified, or it never
+// leaves this machine.
 func (s Server) Encrypted() bool { return s.Security != None || isLoopback(s.Host) }
 
 // String returns s as a URL, with the password masked.
 func (s Server) String() string {
 	u := url.URL{Scheme: "smtp", Host: s.address(), RawQuery: "tls=" + s.Security.String()}
-	if s.User != "" {
+	if s.Hello != "" {
+		u.RawQuery += "&hello=" + url.QueryEscape(s.Hello)
+	}
+	switch {
+	case s.OAuth != (OAuth{}):
+		u.RawQuery += "&auth=oauth2"
+		u.User = url.User(s.User)
+	case s.User != "":
 		u.User = url.UserPassword(s.User, "xxxxx")
 	}
 	return u.String()
@@ -193,10 +246,10 @@ func (s Server) String() string {
 // GoString keeps the password out of %#v.
 func (s Server) GoString() string { return "mail.Server(" + s.String() + ")" }
 
-// LogValue logs where the server is and how it is reached; the user name is
-// often an e-mail address, so it is left out.
+// LogValue logs the server's address and how it is reached. It omits the user
+// name, which is often an email address.
 func (s Server) LogValue() slog.Value {
-	s.User, s.Password = "", ""
+	s.User, s.Password, s.OAuth = "", "", OAuth{}
 	return slog.StringValue(s.String())
 }
 
@@ -215,14 +268,14 @@ func validHost(host string) bool {
 	return validDomain(host)
 }
 
-// barred tells whether the host is an address outside Within.
+// barred reports whether the host is an address outside Within.
 func (s Server) barred() bool {
 	addr, err := netip.ParseAddr(s.Host)
 	return err == nil && s.Within != nil && s.Within.Check(addr) != nil
 }
 
-// isLoopback is decided by name, not by resolving: a resolver is as easily
-// fooled as the connection a password must not cross.
+// isLoopback decides by name, without resolving: DNS is as easily spoofed as
+// the connection a password must not cross.
 func isLoopback(host string) bool {
 	if strings.EqualFold(host, "localhost") {
 		return true

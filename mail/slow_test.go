@@ -8,11 +8,11 @@ import (
 	"testing/synctest"
 	"time"
 
-	"rollcall/internal/smtptest"
 	"rollcall/mail"
+	"rollcall/test/smtptest"
 )
 
-// slow answers everything after so long.
+// slow answers everything after the time each.
 func slow(t *testing.T, each time.Duration, config smtptest.Config) *smtptest.Server {
 	t.Helper()
 	config.Script = func(e *smtptest.Event) {
@@ -23,7 +23,7 @@ func slow(t *testing.T, each time.Duration, config smtptest.Config) *smtptest.Se
 	return smtptest.StartPipe(t, config)
 }
 
-// slowPool leads to s, over TLS and with a sign-in where it has them.
+// slowPool connects to s, with TLS and a sign-in if it offers them.
 func slowPool(t *testing.T, s *smtptest.Server, config mail.PoolConfig) *mail.Pool {
 	t.Helper()
 	if s.ClientTLS() == nil {
@@ -35,8 +35,9 @@ func slowPool(t *testing.T, s *smtptest.Server, config mail.PoolConfig) *mail.Po
 }
 
 // TestSendToASlowServer: a server that takes half a minute for every answer, or
-// nearly a whole one, gets its mail; one that takes longer for one answer, or too
-// long for them all, is away, and no recipient is at fault.
+// nearly a minute for one, gets its mail; one that takes longer for one answer,
+// or too long for all together, counts as unavailable, and no recipient is at
+// fault.
 func TestSendToASlowServer(t *testing.T) {
 	t.Parallel()
 	for name, test := range map[string]struct {
@@ -83,8 +84,9 @@ func TestSendToASlowServer(t *testing.T) {
 }
 
 // TestReadyIsAwaitedBeforeTheContent: the server is asked first and gets the
-// content when the message is ready. One that never is, or too late, is not sent,
-// and the connection on which the server waits for it is given up.
+// content when the message is ready. A message that is never ready, or too
+// late, is not sent, and the connection on which the server waits for it is
+// closed.
 func TestReadyIsAwaitedBeforeTheContent(t *testing.T) {
 	t.Parallel()
 	synctest.Test(t, func(t *testing.T) {
@@ -102,17 +104,15 @@ func TestReadyIsAwaitedBeforeTheContent(t *testing.T) {
 			ctx, cancel := context.WithTimeout(t.Context(), 270*time.Second)
 			asked, taken := len(server.Lines()), server.Accepted()
 			times := 0
-			composed, err := message().Compose()
-			if err != nil {
-				t.Fatal(err)
-			}
-			err = pool.Sequence().Deliver(ctx, composed, mail.Handling{Ready: func(context.Context) error {
+			m := message()
+			m.Ready = func(context.Context) error {
 				if lines := server.Lines()[asked:]; len(lines) == 0 || lines[len(lines)-1] != "DATA" {
 					t.Errorf("%s: asked for when the server had heard %q", name, lines)
 				}
 				times++
 				return test.ready()
-			}})
+			}
+			err := pool.Send(ctx, m)
 			cancel()
 			if times != 1 {
 				t.Errorf("%s: asked %d times", name, times)
@@ -127,8 +127,8 @@ func TestReadyIsAwaitedBeforeTheContent(t *testing.T) {
 	})
 }
 
-// TestSendLeavesRoom: what is left after a slow sign-in is too little for the
-// mail, so it is not begun; the connection is kept, and the next Send has it.
+// TestSendLeavesRoom: the time left after a slow sign-in is too short for the
+// mail, so it is not started; the connection is kept for the next Send.
 func TestSendLeavesRoom(t *testing.T) {
 	t.Parallel()
 	synctest.Test(t, func(t *testing.T) {

@@ -8,7 +8,7 @@ import (
 
 	"github.com/lib/pq"
 
-	"rollcall/internal/pgtest"
+	"rollcall/test/pgtest"
 )
 
 // The rows that the cases below change: a completed import and a user with an
@@ -31,8 +31,8 @@ const fixture = `
 	INSERT INTO webhook_deliveries (id, webhook_id, import_id, event, body)
 	VALUES ('00000000-0000-7000-8000-000000000006', '00000000-0000-7000-8000-000000000005', '00000000-0000-7000-8000-000000000001', 'import.completed', '{}');`
 
-// TestImpossibleStatesAreRefused: what no code may ever write, the database
-// does not take.
+// TestImpossibleStatesAreRefused: the database rejects what no code may ever
+// write.
 func TestImpossibleStatesAreRefused(t *testing.T) {
 	t.Parallel()
 	db := connect(t, pgtest.Owner(t, pgtest.New(t)))
@@ -58,18 +58,43 @@ func TestImpossibleStatesAreRefused(t *testing.T) {
 		{"imports", `total = NULL`, "imports_completed_counts"},
 		{"imports", `imported = 1`, "imports_completed_counts"},
 		{"imports", `valid = -1`, "imports_counts_positive"},
+		{"imports", `unchanged = -1, imported = imported + 1`, "imports_unchanged_positive"},
+		{"imports", `plan_update = -1`, "imports_plan_positive"},
+		{"imports", `edits = -1`, "imports_edits_positive"},
+		{"imports", `keyed_rows = -1`, "imports_edits_positive"},
+		{"imports", `plan_departments_cleared = -1`, "imports_departments_cleared_positive"},
+		{"imports", `blank = 'drop'`, "imports_blank_known"},
+		{"imports", `source = '-'`, "imports_source_form"},
+		{"imports", `stage = 'none'`, "imports_stage_known"},
+		{"imports", `missing = 'erase'`, "imports_missing_known"},
+		{"imports", `missing = 'disable'`, "imports_missing_updates"},
+		{"imports", `value_map = '[]'`, "imports_value_map_object"},
+		{"imports", `role_values = (SELECT jsonb_agg(n) FROM generate_series(1, 52) n)`, "imports_role_values_bounded"},
+		{"users", `attributes = '{}'`, "users_attributes_object"},
+		{"users", `locale = ''`, "users_locale_form"},
+		{"imports", `plan_disable = -1`, "imports_disabled_positive"},
+		{"imports", unended + `status = 'held', imported = 0, total = 3, valid = 2`, "imports_held_wrote_nothing"},
+		{"imports", `header_row = -1`, "imports_header_row_positive"},
+		{"imports", `converted_bytes = 1`, "imports_converted_workbook"},
+		{"api_tokens", `source = ''`, "api_tokens_source_form"},
+		{"users", `missing_from = 'default'`, "users_missing_is_disabled"},
 		{"imports", `invites_sent = -1`, "imports_invites_positive"},
-		{"imports", unended + `status = 'importing', undone_at = now()`, "imports_undone_after_end"},
+		{"imports", `invites_reminders = -1`, "imports_invites_reminders_positive"},
+		{"imports", unended + `status = 'importing', undo_requested_at = now()`, "imports_undo_after_end"},
 		{"imports", `undo_finished_at = now()`, "imports_undo_finished"},
-		{"imports", `follows = id`, "imports_follows_another"},
+		{"imports", `previous_import_id = id`, "imports_previous_is_another"},
+		{"imports", `notify = array_fill('a'::text, ARRAY[11])`, "imports_notify_bounded"},
 		{"imports", `trace_parent = '00-trace'`, "imports_trace_parent"},
-		{"tallies", `kind = 'user'`, "tallies_kind_known"},
 		{"users", `role = 'owner'`, "users_role_known"},
 		{"users", `status = 'gone'`, "users_status_known"},
 		{"users", `password_hash = NULL`, "users_active_has_password"},
 		{"users", `status = 'invited'`, "users_invited_has_no_password"},
 		{"api_tokens", `scopes = '{}'`, "api_tokens_scopes_known"},
 		{"api_tokens", `scopes = '{imports,root}'`, "api_tokens_scopes_known"},
+		{"api_tokens", `notify = array_fill('a'::text, ARRAY[11])`, "api_tokens_notify_bounded"},
+		{"api_tokens", `expected_every = 5`, "api_tokens_expected"},
+		{"api_tokens", `expected_every = 0, expected_from = now()`, "api_tokens_expected"},
+		{"api_tokens", `missed_at = now()`, "api_tokens_missed"},
 		{"audit_log", `actor_kind = 'robot'`, "audit_log_actor_known"},
 		{"invitations", `status = 'lost', accepted_at = NULL`, "invitations_status_known"},
 		{"invitations", `status = 'sent', accepted_at = NULL, expires_at = NULL`, "invitations_sent"},
@@ -77,13 +102,27 @@ func TestImpossibleStatesAreRefused(t *testing.T) {
 		{"invitations", `accepted_at = NULL`, "invitations_accepted"},
 		{"invitations", `status = 'revoked'`, "invitations_accepted"},
 		{"invitations", `claimed_until = now()`, "invitations_claimed_while_pending"},
+		{"invitations", `reminder_age = -1`, "invitations_reminders_positive"},
+		{"invitations", `reminders = 1`, "invitations_reminded"},
 		{"mail_state", `only_row = false`, "mail_state_only_row"},
+		{"mail_state", `slowed_rate = 5`, "mail_state_slowed"},
 		{"webhooks", `previous_secret = 's'`, "webhooks_previous"},
+		{"webhooks", `events = '{}'`, "webhooks_events_known"},
+		{"webhooks", `events = '{import.started}'`, "webhooks_events_known"},
+		{"webhooks", `events = '{users.changed}'`, "webhooks_changes"},
+		{"webhooks", `changes_after = 'AAAA', changes_position = 0`, "webhooks_changes"},
+		{"webhooks", `events = '{users.changed}', changes_after = 'AAAA'`, "webhooks_changes"},
+		{"webhooks", `disabled_at = now(), disabled_reason = 'failing'`, "webhooks_disabled"},
+		{"webhooks", `events = '{users.changed}', changes_after = 'AAAA', changes_position = 0, disabled_at = now()`, "webhooks_disabled"},
+		{"webhooks", `events = '{users.changed}', changes_after = 'AAAA', changes_position = 0, disabled_at = now(), disabled_reason = 'bored'`, "webhooks_disabled_reason_known"},
+		{"webhook_deliveries", `body = NULL`, "webhook_deliveries_subject"},
+		{"webhook_deliveries", `changes_after = 'AAAA', changes_next = 'AAAA'`, "webhook_deliveries_subject"},
+		{"webhook_deliveries", `import_id = NULL, body = NULL, changes_after = 'AAAA'`, "webhook_deliveries_subject"},
 		{"webhook_deliveries", `status = 'lost', finished_at = now()`, "webhook_deliveries_status_known"},
 		{"webhook_deliveries", `status = 'delivered'`, "webhook_deliveries_finished"},
 		{"webhook_deliveries", `finished_at = now()`, "webhook_deliveries_finished"},
 		{"webhook_deliveries", `status = 'failed', finished_at = now(), claimed_until = now()`, "webhook_deliveries_claimed_while_pending"},
-		{"webhook_deliveries", `attempts = (SELECT jsonb_agg(n) FROM generate_series(1, 51) n)`, "webhook_deliveries_attempts_bounded"},
+		{"webhook_deliveries", `attempt_log = (SELECT jsonb_agg(n) FROM generate_series(1, 51) n)`, "webhook_deliveries_attempt_log_bounded"},
 	} {
 		tried[c.constraint] = true
 		t.Run(fmt.Sprintf("%s: %s", c.table, c.set), func(t *testing.T) {
@@ -96,7 +135,7 @@ func TestImpossibleStatesAreRefused(t *testing.T) {
 		})
 	}
 	rows, err := db.QueryContext(t.Context(), `
-		SELECT conname FROM pg_constraint WHERE contype = 'c' AND conrelid = ANY('{imports,users,api_tokens,audit_log,invitations,mail_state,tallies,webhooks,webhook_deliveries}'::regclass[])`)
+		SELECT conname FROM pg_constraint WHERE contype = 'c' AND conrelid = ANY('{imports,users,api_tokens,audit_log,invitations,mail_state,webhooks,webhook_deliveries}'::regclass[])`)
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -115,8 +154,8 @@ func TestImpossibleStatesAreRefused(t *testing.T) {
 	}
 }
 
-// TestRevisions: a new revision and a notification come with what can be seen,
-// and with nothing else.
+// TestRevisions: visible changes, and only those, make a new revision and a
+// notification.
 func TestRevisions(t *testing.T) {
 	t.Parallel()
 	db := connect(t, pgtest.New(t))
@@ -132,13 +171,13 @@ func TestRevisions(t *testing.T) {
 		set  string
 		seen int
 	}{
-		{`fence = fence + 1, dispatch = dispatch + 1, rung_at = now(), at_row = 7, crashes = 1`, 0},
+		{`fence = fence + 1, dispatch = dispatch + 1, enqueued_at = now(), cursor_row = 7, failed_claims = 1`, 0},
 		{`imported = imported`, 0},
 		{`invites_sent = invites_sent + 1`, 1},
 		{`warnings = '[{"code": "x"}]'`, 1},
-		{`undone_at = now()`, 1},
+		{`undo_requested_at = now()`, 1},
 		{`undo_removed = undo_removed + 1`, 1},
-		{`undo_kept = undo_kept + 1, undo_after = gen_random_uuid()`, 1},
+		{`undo_kept = undo_kept + 1, undo_cursor = gen_random_uuid()`, 1},
 		{`undo_finished_at = now()`, 1},
 		{`purged_at = now()`, 1},
 	} {

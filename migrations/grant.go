@@ -9,14 +9,14 @@ import (
 	"github.com/lib/pq"
 )
 
-// ErrUnboundRole is returned by [Grant] for a role that no grant binds.
-var ErrUnboundRole = errors.New("it is a superuser or owns the tables, so that it may do anything: create one that is neither")
+// ErrUnboundRole is returned by [Grant] for a role that grants don't restrict.
+var ErrUnboundRole = errors.New("it is a superuser or owns the tables, so grants do not restrict it: create one that is neither")
 
-// Grant gives a role what api and worker need, and takes away what it may have
-// beyond that: it reads and writes rows, appends to the audit log without
-// changing what stands there, sees which migrations are applied, and can neither
-// create, alter nor drop anything. Asked as the owner of the tables, after each
-// change of the schema; a table that is new is granted like the others.
+// Grant gives a role what api and worker need, and revokes anything beyond
+// that: the role reads and writes rows, appends to the audit log without
+// changing its entries, sees which migrations are applied, and cannot create,
+// alter or drop anything. Call it as the owner of the tables, after each change
+// of the schema; new tables are then granted like the others.
 func Grant(ctx context.Context, db *sql.DB, role string) error {
 	if err := bound(ctx, db, role); err != nil {
 		return fmt.Errorf("grant to role %q: %w", role, err)
@@ -32,9 +32,11 @@ func Grant(ctx context.Context, db *sql.DB, role string) error {
 		`REVOKE CREATE ON SCHEMA public FROM PUBLIC, ` + name,
 		`REVOKE ALL ON ALL TABLES IN SCHEMA public FROM PUBLIC, ` + name,
 		`GRANT SELECT, INSERT, UPDATE, DELETE ON ALL TABLES IN SCHEMA public TO ` + name,
+		`REVOKE ALL ON ALL SEQUENCES IN SCHEMA public FROM PUBLIC, ` + name,
+		`GRANT USAGE ON ALL SEQUENCES IN SCHEMA public TO ` + name,
 		`REVOKE UPDATE, DELETE ON audit_log FROM ` + name,
 		`REVOKE INSERT, UPDATE, DELETE ON goose_db_version FROM ` + name,
-		`GRANT EXECUTE ON FUNCTION audit_forget (uuid, text) TO ` + name,
+		`GRANT EXECUTE ON FUNCTION audit_anonymize (uuid, text) TO ` + name,
 	} {
 		if _, err := tx.ExecContext(ctx, statement); err != nil {
 			return fmt.Errorf("grant to role %q: %w", role, err)

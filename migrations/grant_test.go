@@ -9,15 +9,15 @@ import (
 	"github.com/google/uuid"
 	"github.com/lib/pq"
 
-	"rollcall/internal/pgtest"
 	"rollcall/migrations"
+	"rollcall/test/pgtest"
 )
 
-// insufficientPrivilege is PostgreSQL's word for what a role may not do.
+// insufficientPrivilege is PostgreSQL's code for a missing privilege.
 const insufficientPrivilege = "42501"
 
-// TestApplicationRole does as the role of api and worker what an intruder with
-// its password would.
+// TestApplicationRole tries, as the role of api and worker, what an intruder
+// with its password would.
 func TestApplicationRole(t *testing.T) {
 	t.Parallel()
 	url := pgtest.New(t)
@@ -41,8 +41,8 @@ func TestApplicationRole(t *testing.T) {
 		`TRUNCATE audit_log`,
 		`ALTER TABLE audit_log DISABLE TRIGGER ALL`,
 		`DROP TABLE audit_log`,
-		`CREATE TRIGGER t BEFORE INSERT ON audit_log FOR EACH ROW EXECUTE FUNCTION imports_revise()`,
-		`CREATE OR REPLACE FUNCTION audit_forget(person uuid, label text) RETURNS bigint LANGUAGE sql AS 'SELECT 1'`,
+		`CREATE TRIGGER t BEFORE INSERT ON audit_log FOR EACH ROW EXECUTE FUNCTION imports_bump_revision()`,
+		`CREATE OR REPLACE FUNCTION audit_anonymize(person uuid, label text) RETURNS bigint LANGUAGE sql AS 'SELECT 1'`,
 		`INSERT INTO goose_db_version (version_id, is_applied) VALUES (9999, true)`,
 		`DELETE FROM goose_db_version`,
 		`CREATE TABLE public.mine (n int)`,
@@ -89,8 +89,8 @@ func TestApplicationRole(t *testing.T) {
 	}
 }
 
-// forget does what the one function does that may change the log: only to those
-// who are gone, and only to a keyed hash.
+// forget calls the one function that may change the log: it only affects
+// deleted users, and needs a keyed hash.
 func forget(t *testing.T, app *sql.DB, gone, there uuid.UUID) {
 	t.Helper()
 	label := "erased:" + strings.Repeat("0a", 16)
@@ -98,12 +98,12 @@ func forget(t *testing.T, app *sql.DB, gone, there uuid.UUID) {
 		person uuid.UUID
 		label  string
 	}{{there, label}, {gone, "somebody else"}, {gone, label + " and more"}, {gone, ""}} {
-		if _, err := app.ExecContext(t.Context(), `SELECT audit_forget($1, $2)`, tt.person, tt.label); err == nil {
+		if _, err := app.ExecContext(t.Context(), `SELECT audit_anonymize($1, $2)`, tt.person, tt.label); err == nil {
 			t.Errorf("entries of %v were renamed to %q", tt.person == there, tt.label)
 		}
 	}
 	var n int
-	if err := app.QueryRowContext(t.Context(), `SELECT audit_forget($1, $2)`, gone, label).Scan(&n); err != nil || n != 1 {
+	if err := app.QueryRowContext(t.Context(), `SELECT audit_anonymize($1, $2)`, gone, label).Scan(&n); err != nil || n != 1 {
 		t.Errorf("%d entries were forgotten, %v", n, err)
 	}
 }

@@ -1,5 +1,8 @@
-// Package migrations holds the database schema as embedded SQL, applies it, and
-// tells whether a database has it.
+// Package migrations contains the database schema as embedded SQL, applies it,
+// and reports whether a database has it. The files 00001 to 00005 are the
+// baseline, one for each area of the schema; each later file is one step, and
+// the programs from before it keep working with it. Later files have numbers from
+// 20: databases from before the first release may have used those up to 13.
 package migrations
 
 import (
@@ -18,32 +21,39 @@ import (
 //go:embed *.sql
 var files embed.FS
 
-// FS returns the migrations, for whoever needs to know whether they changed.
+// FS returns the migration files, for a caller that detects changes in them.
 func FS() fs.FS { return files }
 
 // ErrNotCurrent is returned by [Check] for a database that lacks migrations.
 var ErrNotCurrent = errors.New("the database schema is not current: run `rollcall migrate`")
 
+// ErrPreRelease is returned for a database with the schema from before the first
+// release, which cannot be upgraded.
+var ErrPreRelease = errors.New("the database has a schema from before the first release, which cannot be upgraded: create an empty database and run `rollcall migrate`")
+
 const (
 	// lockSeconds is how long Up waits for another process that is migrating.
 	lockSeconds = 300
-	// contention is how long Up tries again where others are in its way.
+	// contention is how long Up retries while others hold locks it needs.
 	contention = 5 * time.Minute
 )
 
-// Migration is one step of the schema and whether a database has it.
+// Migration is one step of the schema and whether it has been applied.
 type Migration struct {
 	Name      string
 	AppliedAt time.Time // zero: not applied
 }
 
-// Up applies what is missing, one transaction a migration, under an advisory
-// lock: of several processes that call it at once one works and the others
-// wait, up to five minutes. A migration that comes into conflict with those who use
-// the database meanwhile (a deadlock, or the connection's lock_timeout) is done
-// again, for as long. It returns the names of those it applied.
+// Up applies the missing migrations, one transaction each, under an advisory
+// lock: if several processes call it at once, one works and the others wait, up
+// to five minutes. A migration that conflicts with running programs (a
+// deadlock, or the connection's lock_timeout) is retried for as long. It
+// returns the names of the migrations it applied.
 func Up(ctx context.Context, db *sql.DB) ([]string, error) {
-	locker, err := lock.NewPostgresSessionLocker(lock.WithLockTimeout(1, lockSeconds)) // one try a second
+	if err := checkRelease(ctx, db); err != nil {
+		return nil, err
+	}
+	locker, err := lock.NewPostgresSessionLocker(lock.WithLockTimeout(1, lockSeconds)) // one attempt per second
 	if err != nil {
 		return nil, fmt.Errorf("make migration lock: %w", err)
 	}
@@ -75,7 +85,7 @@ func Up(ctx context.Context, db *sql.DB) ([]string, error) {
 	}
 }
 
-// inTheWay reports whether others held what a migration needed.
+// inTheWay reports whether others held a lock that a migration needed.
 func inTheWay(err error) bool {
 	var state interface{ SQLState() string }
 	if !errors.As(err, &state) {
@@ -88,10 +98,10 @@ func inTheWay(err error) bool {
 	return false
 }
 
-// Check returns nil when the database has every migration, [ErrNotCurrent] when
-// it lacks one, and another error when it could not be asked. It changes
-// nothing. A database that is ahead of this program is current: each version
-// runs before and after the next migration.
+// Check returns nil if the database has every migration, [ErrNotCurrent] if it
+// lacks one, and another error if it could not be queried. It changes nothing.
+// A database that is ahead of this program is current: each version runs before
+// and after the next migration.
 func Check(ctx context.Context, db *sql.DB) error {
 	all, err := Status(ctx, db)
 	if err != nil {
@@ -107,6 +117,9 @@ func Check(ctx context.Context, db *sql.DB) error {
 
 // Status lists the migrations in order.
 func Status(ctx context.Context, db *sql.DB) ([]Migration, error) {
+	if err := checkRelease(ctx, db); err != nil {
+		return nil, err
+	}
 	var exists bool
 	// Asked first because goose would create its table where there is none.
 	if err := db.QueryRowContext(ctx, `SELECT to_regclass('goose_db_version') IS NOT NULL`).Scan(&exists); err != nil {
@@ -130,6 +143,23 @@ func Status(ctx context.Context, db *sql.DB) ([]Migration, error) {
 	return all, nil
 }
 
+// checkRelease returns ErrPreRelease for a database with the shape of an earlier
+// baseline: a table that no longer exists, or imports without a column that came
+// in the last migration that was folded into this one.
+func checkRelease(ctx context.Context, db *sql.DB) error {
+	var before bool
+	if err := db.QueryRowContext(ctx, `
+		SELECT to_regclass('import_marks') IS NOT NULL OR to_regclass('admin_notices') IS NOT NULL
+		    OR to_regclass('imports') IS NOT NULL AND NOT EXISTS (
+		       SELECT FROM pg_attribute WHERE attrelid = to_regclass('imports') AND attname = 'missing')`).Scan(&before); err != nil {
+		return fmt.Errorf("look for the schema from before the first release: %w", err)
+	}
+	if before {
+		return ErrPreRelease
+	}
+	return nil
+}
+
 func appliedVersions(ctx context.Context, db *sql.DB) (map[int64]time.Time, error) {
 	rows, err := db.QueryContext(ctx, `SELECT version_id, tstamp FROM goose_db_version WHERE is_applied`)
 	if err != nil {
@@ -148,9 +178,10 @@ func appliedVersions(ctx context.Context, db *sql.DB) (map[int64]time.Time, erro
 	return applied, rows.Err()
 }
 
-// provider applies whatever is missing, also what stands before migrations that
-// are in: of two that were written at once the one with the lower number may
-// come later, and a database that got the other first must not be stuck.
+// provider applies every missing migration, even one numbered below those
+// already applied: of two written at the same time the one with the lower
+// number may be released later, and a database that got the other first must
+// not be stuck.
 func provider(db *sql.DB, options ...goose.ProviderOption) (*goose.Provider, error) {
 	options = append(options, goose.WithAllowOutofOrder(true))
 	p, err := goose.NewProvider(goose.DialectPostgres, db, files, options...)

@@ -14,8 +14,8 @@ import (
 
 	"go.uber.org/goleak"
 
-	"rollcall/internal/pgtest"
 	"rollcall/migrations"
+	"rollcall/test/pgtest"
 )
 
 func TestMain(m *testing.M) { goleak.VerifyTestMain(pgtest.Around(m)) }
@@ -47,7 +47,7 @@ func exec(t *testing.T, db *sql.DB, query string, args ...any) {
 }
 
 // TestUpByManyAtOnce: of eight servers that start on an empty database one
-// makes the schema, and all return once it is there.
+// creates the schema, and all return once it is there.
 func TestUpByManyAtOnce(t *testing.T) {
 	t.Parallel()
 	url := pgtest.NewEmpty(t)
@@ -55,7 +55,7 @@ func TestUpByManyAtOnce(t *testing.T) {
 	var applied []string
 	var wg sync.WaitGroup
 	for range 8 {
-		db := connect(t, url) // a pool each, as processes have
+		db := connect(t, url) // a pool each, like separate processes
 		wg.Go(func() {
 			mine, err := migrations.Up(t.Context(), db)
 			if err == nil {
@@ -98,7 +98,8 @@ func TestCheckAndStatus(t *testing.T) {
 	}
 }
 
-// told fails the test unless every migration is listed, in order, and right.
+// told fails the test unless every migration is listed, in order, and right
+// returns true for it.
 func told(t *testing.T, db *sql.DB, right func(migrations.Migration) bool) {
 	t.Helper()
 	all, err := migrations.Status(t.Context(), db)
@@ -117,8 +118,8 @@ func told(t *testing.T, db *sql.DB, right func(migrations.Migration) bool) {
 	}
 }
 
-// TestDatabaseAheadOrBehind: the version before a migration runs on beside the
-// one after it, and the one after it does not start before it.
+// TestDatabaseAheadOrBehind: the version before a migration works with it, and
+// the version after it does not start without it.
 func TestDatabaseAheadOrBehind(t *testing.T) {
 	t.Parallel()
 	db := connect(t, pgtest.Owner(t, pgtest.New(t)))
@@ -140,12 +141,12 @@ func TestDatabaseAheadOrBehind(t *testing.T) {
 func TestMigrationThatCameLater(t *testing.T) {
 	t.Parallel()
 	db := connect(t, pgtest.Owner(t, pgtest.New(t)))
-	exec(t, db, `ALTER TABLE sessions DROP COLUMN id, DROP COLUMN address, DROP COLUMN browser`)
-	exec(t, db, `DELETE FROM goose_db_version WHERE version_id = 15`)
+	exec(t, db, `DROP TABLE webhook_deliveries, webhooks`)
+	exec(t, db, `DELETE FROM goose_db_version WHERE version_id = 4`)
 	if err := migrations.Check(t.Context(), db); !errors.Is(err, migrations.ErrNotCurrent) {
 		t.Errorf("before: %v", err)
 	}
-	if applied, err := migrations.Up(t.Context(), db); err != nil || !slices.Equal(applied, []string{"0015_tell_sessions.sql"}) {
+	if applied, err := migrations.Up(t.Context(), db); err != nil || !slices.Equal(applied, []string{"00004_webhooks.sql"}) {
 		t.Errorf("applied %v, %v", applied, err)
 	}
 	if err := migrations.Check(t.Context(), db); err != nil {
@@ -169,5 +170,28 @@ func TestDatabaseAway(t *testing.T) {
 	cancel()
 	if _, err := migrations.Up(ctx, connect(t, pgtest.NewEmpty(t))); !errors.Is(err, context.Canceled) {
 		t.Errorf("Up after its end: %v", err)
+	}
+}
+
+// TestPreReleaseSchema: a database from before the baseline is left alone and
+// reported, not mistaken for one that has migrations 1 to 5.
+func TestPreReleaseSchema(t *testing.T) {
+	t.Parallel()
+	for name, schema := range map[string]string{
+		"an earlier name of a table": `CREATE TABLE import_marks (id int)`,
+		"a table that was merged":    `CREATE TABLE admin_notices (id int)`,
+		"some of the migrations that the baseline now contains": `
+			CREATE TABLE imports (id uuid PRIMARY KEY, blank text, source text);
+			CREATE TABLE goose_db_version (id serial PRIMARY KEY, version_id bigint, is_applied boolean, tstamp timestamptz DEFAULT now());
+			INSERT INTO goose_db_version (version_id, is_applied) SELECT n, true FROM generate_series(0, 11) n WHERE n <> 9`,
+	} {
+		db := connect(t, pgtest.NewEmpty(t))
+		exec(t, db, schema)
+		if _, err := migrations.Up(t.Context(), db); !errors.Is(err, migrations.ErrPreRelease) {
+			t.Errorf("%s: Up: %v", name, err)
+		}
+		if err := migrations.Check(t.Context(), db); !errors.Is(err, migrations.ErrPreRelease) {
+			t.Errorf("%s: Check: %v", name, err)
+		}
 	}
 }

@@ -18,18 +18,18 @@ import (
 
 const bom = "\uFEFF"
 
-// missing is what stands behind a row without a name.
+// missing follows a row without a name.
 const missing = `,missing_required_field,name,The name is empty.,Fill in the required value`
 
 func TestWriteErrors(t *testing.T) {
 	t.Parallel()
-	o := newOffice(t)
+	o := newTestEnv(t)
 	for name, test := range map[string]struct {
 		file    string
 		options roster.Options
-		want    []string // lines behind the byte order mark
+		want    []string // lines after the byte order mark
 	}{
-		"nothing refused": {
+		"nothing failed": {
 			file: "email,name\nada@example.com,Ada\n",
 			want: []string{"email,name,error_row,error_code,error_field,error_message,error_fix"},
 		},
@@ -37,12 +37,12 @@ func TestWriteErrors(t *testing.T) {
 			file: "email,name",
 			want: []string{"email,name,error_row,error_code,error_field,error_message,error_fix"},
 		},
-		"only refused rows, in order, numbered as in a spreadsheet": {
+		"only failed rows, in order, numbered as in a spreadsheet": {
 			file: "Name, E-Mail ,Phone\nAda,ada1@example.com,1\n\n,bob1@example.com,2\n\"Cy\nr\",cy1@example.com,3\n,dee1@example.com,4\n",
 			want: []string{
 				`Name," E-Mail ",Phone,error_row,error_code,error_field,error_message,error_fix`,
 				`,bob1@example.com,2,4` + missing,
-				"\"Cy\nr\",cy1@example.com,3,5,malformed_row,name,The name contains a line break.,Correct the row's quoting or cells",
+				"\"Cy\nr\",cy1@example.com,3,5,malformed_row,name,The name contains a line break.,Put a space in place of the line break",
 				`,dee1@example.com,4,6` + missing,
 			},
 		},
@@ -68,14 +68,13 @@ func TestWriteErrors(t *testing.T) {
 			file: "email,name,error_row,error_code,error_field,error_message,error_fix\na3x@example.com,Al,2\n",
 			want: []string{
 				`email,name,error_row,error_code,error_field,error_message,error_fix`,
-				`a3x@example.com,Al,2,malformed_row,,"The row has 3 cells; the header has 7.",Correct the row's quoting or cells`,
 			},
 		},
-		"a column that is only named like ours": {
+		"one column of an error report is enough": {
 			file: "email,name,error_code\na3y@example.com,,'=1\n",
 			want: []string{
-				`email,name,error_code,error_row,error_code,error_field,error_message,error_fix`,
-				`a3y@example.com,,''=1,2` + missing,
+				`email,name,error_row,error_code,error_field,error_message,error_fix`,
+				`a3y@example.com,,2` + missing,
 			},
 		},
 		"an error report with its columns moved": {
@@ -89,14 +88,14 @@ func TestWriteErrors(t *testing.T) {
 			file: "email,name,team\na5@example.com,Doe,Ann,,x,\n",
 			want: []string{
 				`email,name,team,error_row,error_code,error_field,error_message,error_fix`,
-				"a5@example.com,Doe,\"Ann\n\nx\",2," + `malformed_row,,"The row has 6 cells; the header has 3. A value that contains the delimiter must stand in quotes.",Correct the row's quoting or cells`,
+				"a5@example.com,Doe,\"Ann\n\nx [fix this cell]\",2," + `malformed_row,,"The row has 6 cells for the 3 columns email, name, team; a value that contains the delimiter must be quoted.","Correct the row's quoting or cells. Then delete ""[fix this cell]"""`,
 			},
 		},
 		"too few cells": {
 			file: "email,name,team\na6@example.com\n",
 			want: []string{
 				`email,name,team,error_row,error_code,error_field,error_message,error_fix`,
-				`a6@example.com,,,2,malformed_row,,"The row has 1 cell; the header has 3.",Correct the row's quoting or cells`,
+				`a6@example.com,,,2,malformed_row,,"The row has 1 cell; the header has 3: ""name"", ""team"" are missing.",Correct the row's quoting or cells`,
 			},
 		},
 		"empty cells too many": {
@@ -110,21 +109,21 @@ func TestWriteErrors(t *testing.T) {
 			file: "email,name,role\na8.example.com,,root\n",
 			want: []string{
 				`email,name,role,error_row,error_code,error_field,error_message,error_fix`,
-				`a8.example.com,,root,2,invalid_email,email,"The address has no @; also name: The name is empty; also role: The role is neither user nor admin.","Check for typos, missing @, or extra spaces"`,
+				`a8.example.com,,root,2,invalid_email,email,"The address has no @; also name: The name is empty; also role: The role must be user or admin.","Check for typos, missing @, or extra spaces"`,
 			},
 		},
 		"a repeated address": {
 			file: "email,name\na9@example.com,Ann\nA9@Example.com,Ann\n",
 			want: []string{
 				`email,name,error_row,error_code,error_field,error_message,error_fix`,
-				`A9@Example.com,Ann,3,duplicate_email,email,This address already stands in row 2 of this file.,Remove the row or update the existing user instead`,
+				`A9@Example.com,Ann,3,duplicate_email,email,This address also appears in row 2 (ref. 73314e2e).,Remove the row or update the existing user instead`,
 			},
 		},
 		"stray quote": {
 			file: "email,name\na10@example.com,Ann \"Nan\" Doe\n",
 			want: []string{
 				`email,name,error_row,error_code,error_field,error_message,error_fix`,
-				`a10@example.com,"Ann ""Nan"" Doe",2,malformed_row,,Cell 2 has a quote in the wrong place: put the whole cell in quotes and write a quote inside it twice.,Correct the row's quoting or cells`,
+				`a10@example.com,"Ann ""Nan"" Doe [fix this cell]",2,malformed_row,,Cell 2 has a quote in the wrong place: put the whole cell in quotes and write a quote inside it twice.,"Correct the row's quoting or cells. Then delete ""[fix this cell]"""`,
 			},
 		},
 		"semicolons": {
@@ -132,7 +131,7 @@ func TestWriteErrors(t *testing.T) {
 			want: []string{
 				`email;name;note;error_row;error_code;error_field;error_message;error_fix`,
 				`a11@example.com;;"1,5";2` + strings.ReplaceAll(missing, ",", ";"),
-				"b11@example.com;Doe;\"x\ny\";3;" + `malformed_row;;"The row has 4 cells; the header has 3. A value that contains the delimiter must stand in quotes.";Correct the row's quoting or cells`,
+				"b11@example.com;Doe;\"x\ny [fix this cell]\";3;" + `malformed_row;;"The row has 4 cells for the 3 columns email, name, note; a value that contains the delimiter must be quoted.";"Correct the row's quoting or cells. Then delete ""[fix this cell]"""`,
 			},
 		},
 		"tabs after a sep= line": {
@@ -162,14 +161,14 @@ func TestWriteErrors(t *testing.T) {
 			file: "email,phone\na15@example.com,1\n",
 			want: []string{
 				`error_row,error_code,error_field,error_message,error_fix`,
-				`,missing_column,,"The column ""name"" is missing. The header row has: ""email"", ""phone"".","Add the column, or say with mapping which header holds it"`,
+				`,missing_column,,"The column ""name"" is missing. The header row has: ""email"", ""phone"".","Add the column, or use mapping to name the header that contains it"`,
 			},
 		},
 		"no header": {
 			file: "",
 			want: []string{
 				`error_row,error_code,error_field,error_message,error_fix`,
-				`,empty_file,,The file is empty.,"Choose the file again; it needs a header row with email and name"`,
+				`,empty_file,,The file is empty.,Upload a file with a header row that contains email and name`,
 			},
 		},
 	} {
@@ -184,25 +183,25 @@ func TestWriteErrors(t *testing.T) {
 	}
 }
 
-// TestReportStates shows from which state on there is a report, and that
-// nothing is written where there is none.
+// TestReportStates shows in which states there is a report, and that nothing is
+// written in the others.
 func TestReportStates(t *testing.T) {
 	t.Parallel()
 	const file = "email,name\nada@example.com,Ada\nbob@example.com,\n"
 	type states struct {
 		name    string
-		prepare func(o *office) uuid.UUID
+		prepare func(o *testEnv) uuid.UUID
 		errors  error // of WriteErrors and WriteResults
 		rows    error
-		results string // statuses, where there are results
+		results string // statuses, if there are results
 	}
-	checking := func(o *office) uuid.UUID {
+	checking := func(o *testEnv) uuid.UUID {
 		o.batch = 1
 		id := o.receive(file, roster.Options{})
 		o.checkSome(o.claim(id), 1)
 		return id
 	}
-	importing := func(o *office) uuid.UUID {
+	importing := func(o *testEnv) uuid.UUID {
 		o.batch = 1
 		id := o.receive(file, roster.Options{})
 		c := o.claim(id)
@@ -210,23 +209,23 @@ func TestReportStates(t *testing.T) {
 		o.applySome(c, 1)
 		return id
 	}
-	cancel := func(o *office, id uuid.UUID) uuid.UUID {
+	cancel := func(o *testEnv, id uuid.UUID) uuid.UUID {
 		o.must(o.store.CancelImport(o.Context(), id, entry))
 		return id
 	}
 	for _, test := range []states{
-		{"none", func(*office) uuid.UUID { return uuid.New() }, storage.ErrNotFound, storage.ErrNotFound, ""},
-		{"queued", func(o *office) uuid.UUID { return o.receive(file, roster.Options{}) }, report.ErrNotEnded, report.ErrNotEnded, ""},
+		{"none", func(*testEnv) uuid.UUID { return uuid.New() }, storage.ErrNotFound, storage.ErrNotFound, ""},
+		{"queued", func(o *testEnv) uuid.UUID { return o.receive(file, roster.Options{}) }, report.ErrNotEnded, report.ErrNotEnded, ""},
 		{"checking", checking, report.ErrNotEnded, report.ErrNotEnded, ""},
 		{"importing", importing, report.ErrNotEnded, nil, ""},
-		{"ready", func(o *office) uuid.UUID { return o.run(file, roster.Options{DryRun: true}) }, nil, nil, "unprocessed failed"},
-		{"completed", func(o *office) uuid.UUID { return o.run(file, roster.Options{}) }, nil, nil, "imported failed"},
-		{"failed", func(o *office) uuid.UUID { return o.run("x,y\n1,2\n", roster.Options{}) }, nil, nil, ""},
-		{"canceled in the queue", func(o *office) uuid.UUID { return cancel(o, o.receive(file, roster.Options{})) }, nil, nil, "unprocessed unprocessed"},
-		{"canceled in the queue, no CSV", func(o *office) uuid.UUID { return cancel(o, o.receive("%PDF-1.7", roster.Options{})) }, nil, nil, ""},
-		{"canceled in the check", func(o *office) uuid.UUID { return cancel(o, checking(o)) }, nil, nil, "unprocessed unprocessed"},
-		{"canceled in the import", func(o *office) uuid.UUID { return cancel(o, importing(o)) }, nil, nil, "imported failed"},
-		{"purged", func(o *office) uuid.UUID {
+		{"ready", func(o *testEnv) uuid.UUID { return o.run(file, roster.Options{DryRun: true}) }, nil, nil, "unprocessed failed"},
+		{"completed", func(o *testEnv) uuid.UUID { return o.run(file, roster.Options{}) }, nil, nil, "imported failed"},
+		{"failed", func(o *testEnv) uuid.UUID { return o.run("x,y\n1,2\n", roster.Options{}) }, nil, nil, ""},
+		{"canceled in the queue", func(o *testEnv) uuid.UUID { return cancel(o, o.receive(file, roster.Options{})) }, nil, nil, "unprocessed unprocessed"},
+		{"canceled in the queue, no CSV", func(o *testEnv) uuid.UUID { return cancel(o, o.receive("%PDF-1.7", roster.Options{})) }, nil, nil, ""},
+		{"canceled in the check", func(o *testEnv) uuid.UUID { return cancel(o, checking(o)) }, nil, nil, "unprocessed unprocessed"},
+		{"canceled in the import", func(o *testEnv) uuid.UUID { return cancel(o, importing(o)) }, nil, nil, "imported failed"},
+		{"purged", func(o *testEnv) uuid.UUID {
 			id := o.run(file, roster.Options{})
 			for {
 				done, err := o.store.PurgeImport(o.Context(), 0)
@@ -239,7 +238,7 @@ func TestReportStates(t *testing.T) {
 	} {
 		t.Run(test.name, func(t *testing.T) {
 			t.Parallel()
-			o := newOffice(t)
+			o := newTestEnv(t)
 			id := test.prepare(o)
 			var errorsCSV, resultsCSV bytes.Buffer
 			if err := o.WriteErrors(t.Context(), &errorsCSV, id); !errors.Is(err, test.errors) {
@@ -268,7 +267,7 @@ func TestReportStates(t *testing.T) {
 	}
 }
 
-// flushes notes what was written before each flush.
+// flushes records what was written before each flush.
 type flushes struct {
 	bytes.Buffer
 	lengths []int
@@ -276,11 +275,11 @@ type flushes struct {
 
 func (f *flushes) Flush() { f.lengths = append(f.lengths, f.Len()) }
 
-// TestWriteErrorsFlushes shows that a reader who waits gets the header at once
+// TestWriteErrorsFlushes shows that a waiting reader gets the header at once
 // and the rows as they come.
 func TestWriteErrorsFlushes(t *testing.T) {
 	t.Parallel()
-	o := newOffice(t)
+	o := newTestEnv(t)
 	id := o.run("email,name\n"+strings.Repeat("x,\n", 9000), roster.Options{})
 	var w flushes
 	o.must(o.WriteErrors(t.Context(), &w, id))
@@ -298,7 +297,7 @@ func (w brokenWriter) Write([]byte) (int, error) { return 0, w.err }
 
 func TestWriteStops(t *testing.T) {
 	t.Parallel()
-	o := newOffice(t)
+	o := newTestEnv(t)
 	id := o.run("email,name\nx,\n", roster.Options{})
 	broken := errors.New("broken")
 	canceled, cancel := context.WithCancel(t.Context())
@@ -316,14 +315,16 @@ func TestWriteStops(t *testing.T) {
 	}
 }
 
-// TestMissingRow shows that no report passes over a refusal, be its row between
-// others or behind them all.
+// TestMissingRow shows that no report skips a row error, whether its row is
+// between others or after them all.
 func TestMissingRow(t *testing.T) {
 	t.Parallel()
 	for _, row := range []int{3, 5, 1_000_000} {
-		o := newOffice(t)
+		o := newTestEnv(t)
 		id := o.run("email,name\nx,\n\ny,Y\n", roster.Options{})
-		o.sql(`UPDATE import_errors SET row = $1 WHERE row = 2`, row)
+		another := o.run("email,name\n"+strings.Repeat("\n", row-2)+"x,\n", roster.Options{})
+		o.sql(`DELETE FROM import_errors WHERE import_id = $1`, id)
+		o.sql(`UPDATE import_errors SET import_id = $1 WHERE import_id = $2`, id, another)
 		for name, write := range map[string]func(context.Context, io.Writer, uuid.UUID) error{
 			"error report": o.WriteErrors, "results": o.WriteResults,
 		} {

@@ -11,25 +11,25 @@ import (
 	"github.com/google/uuid"
 	"go.uber.org/goleak"
 
-	"rollcall/intake"
-	"rollcall/internal/pgtest"
 	"rollcall/report"
 	"rollcall/roster"
 	"rollcall/storage"
 	"rollcall/tabular"
+	"rollcall/test/pgtest"
+	"rollcall/userfile"
 )
 
 func TestMain(m *testing.M) { goleak.VerifyTestMain(pgtest.Around(m)) }
 
-// office is a database of its own and the reports on it.
-type office struct {
+// testEnv is a test database with the reports on its imports.
+type testEnv struct {
 	testing.TB
 	*report.Reports
 	store *storage.Store
-	batch int // rows a batch, and so between two marks
+	batch int // rows per batch, and so between two marks
 }
 
-func newOffice(t testing.TB) *office {
+func newTestEnv(t testing.TB) *testEnv {
 	t.Helper()
 	store, err := storage.Open(pgtest.New(t), storage.Options{MaxConns: 4})
 	if err != nil {
@@ -40,21 +40,21 @@ func newOffice(t testing.TB) *office {
 			t.Error(err)
 		}
 	})
-	return &office{TB: t, Reports: report.New(store), store: store, batch: 5000}
+	return &testEnv{TB: t, Reports: report.New(store), store: store, batch: 5000}
 }
 
 // must fails the test unless err is nil.
-func (o *office) must(err error) {
+func (o *testEnv) must(err error) {
 	o.Helper()
 	if err != nil {
 		o.Fatal(err)
 	}
 }
 
-var entry = storage.Entry{Actor: roster.Actor{Kind: roster.ActorConfig, Label: "test"}}
+var entry = storage.AuditEntry{Actor: roster.Actor{Kind: roster.ActorConfig, Label: "test"}}
 
 // receive stores a file.
-func (o *office) receive(file string, options roster.Options) uuid.UUID {
+func (o *testEnv) receive(file string, options roster.Options) uuid.UUID {
 	o.Helper()
 	if options.OnDuplicate == "" {
 		options.OnDuplicate = roster.SkipDuplicates
@@ -76,29 +76,29 @@ func (o *office) receive(file string, options roster.Options) uuid.UUID {
 	return received.Import.ID
 }
 
-func (o *office) claim(id uuid.UUID) *storage.Claim {
+func (o *testEnv) claim(id uuid.UUID) *storage.Claim {
 	o.Helper()
 	c, err := o.store.ClaimImport(o.Context(), id, time.Minute)
 	o.must(err)
 	return c
 }
 
-func (o *office) sheet(c *storage.Claim) (*intake.Sheet, error) {
-	return intake.Open(o.store.OpenUpload(o.Context(), c.Import.ID, 0), c.Import.Options)
+func (o *testEnv) sheet(c *storage.Claim) (*userfile.Reader, error) {
+	return userfile.Open(o.store.OpenUpload(o.Context(), c.Import.ID, 0), c.Import.Options)
 }
 
-// checkSome runs up to batches batches of the check pass, or all below 0. A file
-// that cannot be used fails the import.
-func (o *office) checkSome(c *storage.Claim, batches int) {
+// checkSome runs up to batches batches of the check pass; all if batches is
+// negative. A file that cannot be used fails the import.
+func (o *testEnv) checkSome(c *storage.Claim, batches int) {
 	o.Helper()
 	sheet, err := o.sheet(c)
-	var unusable *intake.FileError
+	var unusable *userfile.FileError
 	if errors.As(err, &unusable) {
 		o.must(o.store.FailImport(o.Context(), c, unusable.Failure))
 		return
 	}
 	o.must(err)
-	seen := intake.NewSeen()
+	seen := userfile.NewEmailSet()
 	for n := 0; n != batches; n++ {
 		b := storage.Checked{}
 		if n == 0 {
@@ -119,7 +119,7 @@ func (o *office) checkSome(c *storage.Claim, batches int) {
 	}
 }
 
-func (o *office) judge(b *storage.Checked, row *intake.Row, seen *intake.Seen) {
+func (o *testEnv) judge(b *storage.Checked, row *userfile.Row, seen *userfile.EmailSet) {
 	if b.Rows == 0 {
 		b.Marks = []tabular.Position{row.Start}
 	}
@@ -127,25 +127,26 @@ func (o *office) judge(b *storage.Checked, row *intake.Row, seen *intake.Seen) {
 	b.To = row.End
 	if key := row.Person.EmailKey; key != "" {
 		if first := seen.Add(key, row.Row); first != 0 {
-			row.Problems = append(row.Problems, roster.RepeatedInFile(row.Person.Email, first))
+			row.Problems = append(row.Problems, roster.DuplicateInFile(row.Person.Email, first))
 		}
 	}
 	if len(row.Problems) > 0 {
-		b.Refusals = append(b.Refusals, row.Refusal())
+		b.RowErrors = append(b.RowErrors, row.RowError())
 	} else {
 		b.Valid++
 	}
 }
 
-// applySome runs up to batches batches of the import pass, or all below 0.
-func (o *office) applySome(c *storage.Claim, batches int) {
+// applySome runs up to batches batches of the import pass; all if batches is
+// negative.
+func (o *testEnv) applySome(c *storage.Claim, batches int) {
 	o.Helper()
 	sheet, err := o.sheet(c)
 	o.must(err)
-	refused, err := o.store.RefusedRows(o.Context(), c.Import.ID, 0, 1_000_000)
+	failed, err := o.store.FailedRows(o.Context(), c.Import.ID, 0, 1_000_000)
 	o.must(err)
 	for ; batches != 0; batches-- {
-		b := storage.Batch{SetDepartment: sheet.Has(roster.ColumnDepartment)}
+		b := storage.Batch{Matching: storage.MatchingOf(c.Import, sheet.Has)}
 		for b.Rows < int64(o.batch) {
 			row, err := sheet.Next()
 			if b.Last = errors.Is(err, io.EOF); b.Last {
@@ -154,12 +155,12 @@ func (o *office) applySome(c *storage.Claim, batches int) {
 			o.must(err)
 			b.Rows++
 			b.To = row.End
-			if len(refused) > 0 && refused[0] == row.Row {
-				refused = refused[1:]
+			if len(failed) > 0 && failed[0] == row.Row {
+				failed = failed[1:]
 				continue
 			}
-			b.Newcomers = append(b.Newcomers, storage.Newcomer{
-				ID: uuid.Must(uuid.NewV7()), Row: row.Row, Line: row.Line, Person: row.Person,
+			b.Newcomers = append(b.Newcomers, storage.UserRow{
+				ID: uuid.Must(uuid.NewV7()), Row: row.Row, Line: row.Line, UserFields: row.Person,
 			})
 		}
 		_, err := o.store.ApplyBatch(o.Context(), c, b)
@@ -170,8 +171,8 @@ func (o *office) applySome(c *storage.Claim, batches int) {
 	}
 }
 
-// run takes a new import of a file as far as it goes by itself.
-func (o *office) run(file string, options roster.Options) uuid.UUID {
+// run uploads a file and runs its import as far as it goes by itself.
+func (o *testEnv) run(file string, options roster.Options) uuid.UUID {
 	o.Helper()
 	id := o.receive(file, options)
 	c := o.claim(id)
@@ -184,30 +185,30 @@ func (o *office) run(file string, options roster.Options) uuid.UUID {
 	return id
 }
 
-// sql changes the database behind the store's back.
-func (o *office) sql(statement string, args ...any) {
+// sql changes the database without the store.
+func (o *testEnv) sql(statement string, args ...any) {
 	o.Helper()
 	_, err := o.store.DB().ExecContext(o.Context(), statement, args...)
 	o.must(err)
 }
 
-// errorReport returns an error report, which must be there.
-func (o *office) errorReport(id uuid.UUID) string {
+// errorReport returns an error report, which must exist.
+func (o *testEnv) errorReport(id uuid.UUID) string {
 	o.Helper()
 	var b bytes.Buffer
 	o.must(o.WriteErrors(o.Context(), &b, id))
 	return b.String()
 }
 
-// persons reads a file and returns the good rows by e-mail key, and the
+// persons reads a file and returns the valid rows by email key, and the
 // problems of the others.
-func persons(t testing.TB, file string, mapping map[string]string) (good map[string]roster.Person, bad []roster.Problem) {
+func persons(t testing.TB, file string, mapping map[string]string) (good map[string]roster.UserFields, bad []roster.Problem) {
 	t.Helper()
-	sheet, err := intake.Open(strings.NewReader(file), roster.Options{Mapping: mapping})
+	sheet, err := userfile.Open(strings.NewReader(file), roster.Options{Mapping: mapping})
 	if err != nil {
 		t.Fatal(err)
 	}
-	good = map[string]roster.Person{}
+	good = map[string]roster.UserFields{}
 	for {
 		row, err := sheet.Next()
 		if errors.Is(err, io.EOF) {

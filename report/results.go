@@ -8,19 +8,21 @@ import (
 
 	"github.com/google/uuid"
 
-	"rollcall/intake"
 	"rollcall/roster"
+	"rollcall/tabular"
+	"rollcall/userfile"
 )
 
-// Outcome is what became of one row.
+// Outcome is the result of one row.
 type Outcome string
 
 // The outcomes of a row.
 const (
 	Imported    Outcome = "imported"    // a user was created
-	Updated     Outcome = "updated"     // a user was there and has been set right
-	Refused     Outcome = "failed"      // the row has problems
-	Unprocessed Outcome = "unprocessed" // the import did not come to this row
+	Updated     Outcome = "updated"     // a user was there and has been changed
+	Unchanged   Outcome = "unchanged"   // a user was there and was right already
+	Failed      Outcome = "failed"      // the row has problems
+	Unprocessed Outcome = "unprocessed" // the import did not get to this row
 )
 
 // resultsHeader are the columns of the results.
@@ -29,14 +31,15 @@ var resultsHeader = [...]string{"row", "line", "email", "status", "user_id", "er
 // resultsBatch is how many rows are looked up at once, and in memory at a time.
 const resultsBatch = 5000
 
-// WriteResults writes what became of every row of an import's file: row, line,
-// email, status (an [Outcome]), user_id and error_code. It is UTF-8 without a
-// byte order mark, with commas, each cell through [tabular.Guard]. Blank lines
-// are no rows. Of an import that failed, or is not confirmed, no row is imported
-// or updated; if the file cannot be read at all there is only the header.
+// WriteResults writes the outcome of every row of an import's file: row, line,
+// email, status (an [Outcome]), user_id and error_code. It is UTF-8 with a
+// byte order mark, like the other files for spreadsheets, with commas, each cell through [tabular.EscapeFormula].
+// Blank lines do not count as rows. If the import failed, or is not confirmed,
+// no row is imported or updated; if the file cannot be read at all there is
+// only the header.
 //
-// What is told is what can be known now. A user who is gone, by an undo or
-// otherwise, leaves the row imported without a user_id.
+// The results show what is known now. A row whose user was deleted, by an undo
+// or otherwise, is imported without a user_id.
 //
 // Flushing and errors are as with [Reports.WriteErrors].
 func (r *Reports) WriteResults(ctx context.Context, w io.Writer, id uuid.UUID) (err error) {
@@ -50,25 +53,29 @@ func (r *Reports) WriteResults(ctx context.Context, w io.Writer, id uuid.UUID) (
 		return err
 	}
 	sheet, err := r.open(ctx, i)
-	unusable := errors.As(err, new(*intake.FileError))
+	unusable := errors.As(err, new(*userfile.FileError))
 	if err != nil && !unusable {
 		return err
 	}
-	out := newSheetWriter(w, ",")
-	if err := writeRecord(out, resultsHeader[:]); err != nil {
+	out := tabular.NewWriter(w, tabular.WriterOptions{Mark: true})
+	if err := out.Write(resultsHeader[:]...); err != nil {
 		return err
 	}
-	if err := out.flush(); err != nil || unusable {
+	if err := out.Flush(); err != nil || unusable {
 		return err
 	}
-	results := results{reports: r, i: i, sheet: sheet, refused: refused{store: r.store, id: id}, progress: progress}
+	waiting, err := r.store.WaitingRows(ctx, id)
+	if err != nil {
+		return err
+	}
+	results := results{reports: r, i: i, sheet: sheet, rowErrors: rowErrorCursor{store: r.store, id: id}, progress: progress, waiting: waiting}
 	for {
 		batch, readErr := results.read(ctx)
 		if err := writeResults(out, batch); err != nil {
 			return err
 		}
 		if readErr == io.EOF {
-			return results.refused.end(ctx)
+			return results.rowErrors.end(ctx)
 		}
 		if readErr != nil {
 			return readErr
@@ -80,43 +87,39 @@ func (r *Reports) WriteResults(ctx context.Context, w io.Writer, id uuid.UUID) (
 type result struct {
 	row, line int64
 	email     string
-	key       string // of a row whose user is to be found, else ""
+	key       string // of a row whose user must be looked up, else ""
 	outcome   Outcome
 	user      uuid.UUID // zero: none
 	code      roster.Code
 }
 
-func writeResults(out *sheetWriter, batch []result) error {
+func writeResults(out *tabular.Writer, batch []result) error {
 	for _, r := range batch {
-		out.cell(strconv.FormatInt(r.row, 10))
-		out.cell(strconv.FormatInt(r.line, 10))
-		out.cell(r.email)
-		out.cell(string(r.outcome))
-		if r.user == uuid.Nil {
-			out.cell("")
-		} else {
-			out.cell(r.user.String())
+		var user string
+		if r.user != uuid.Nil {
+			user = r.user.String()
 		}
-		out.cell(string(r.code))
-		if err := out.end(); err != nil {
+		err := out.Write(strconv.FormatInt(r.row, 10), strconv.FormatInt(r.line, 10), r.email, string(r.outcome), user, string(r.code))
+		if err != nil {
 			return err
 		}
 	}
-	return out.flush()
+	return out.Flush()
 }
 
-// results goes through the rows of a file and finds what became of them.
+// results iterates over the rows of a file and determines their outcomes.
 type results struct {
-	reports  *Reports
-	i        *roster.Import
-	sheet    *intake.Sheet
-	refused  refused
-	progress int64 // the first row that the import did not come to
-	batch    []result
+	reports   *Reports
+	i         *roster.Import
+	sheet     *userfile.Reader
+	rowErrors rowErrorCursor
+	progress  int64          // the first row that the import did not get to
+	waiting   map[int64]bool // rows before that one to which it did not get either
+	batch     []result
 }
 
-// read returns the next rows, which are valid until the next call. The error is
-// io.EOF with the last of them.
+// read returns the next rows, which are valid until the next call. It returns
+// io.EOF together with the last rows.
 func (r *results) read(ctx context.Context) ([]result, error) {
 	r.batch = r.batch[:0]
 	var end error
@@ -141,16 +144,16 @@ func (r *results) read(ctx context.Context) ([]result, error) {
 	return r.batch, end
 }
 
-// of tells what became of a row, but for its user.
-func (r *results) of(ctx context.Context, row *intake.Row) (result, error) {
+// of returns the result of a row, without its user.
+func (r *results) of(ctx context.Context, row *userfile.Row) (result, error) {
 	res := result{row: row.Row, line: row.Line, email: row.Person.Email}
-	refusal, err := r.refused.of(ctx, row.Row)
+	rowError, err := r.rowErrors.of(ctx, row.Row)
 	switch {
 	case err != nil:
 		return res, err
-	case refusal != nil:
-		res.outcome, res.code = Refused, refusal.Reason()
-	case row.Row >= r.progress:
+	case rowError != nil:
+		res.outcome, res.code = Failed, rowError.Reason()
+	case row.Row >= r.progress, r.waiting[row.Row]:
 		res.outcome = Unprocessed
 	default:
 		res.outcome, res.key = Imported, row.Person.EmailKey
@@ -158,7 +161,7 @@ func (r *results) of(ctx context.Context, row *intake.Row) (result, error) {
 	return res, nil
 }
 
-// findUsers looks up the users of the batch and settles whether their rows
+// findUsers looks up the users of the batch and determines whether their rows
 // created or updated them.
 func (r *results) findUsers(ctx context.Context) error {
 	var keys []string
@@ -174,17 +177,26 @@ func (r *results) findUsers(ctx context.Context) error {
 	if err != nil {
 		return err
 	}
+	updated, err := r.reports.store.UpdatedRows(ctx, r.i.ID, r.batch[0].row, r.batch[len(r.batch)-1].row)
+	if err != nil {
+		return err
+	}
 	for i := range r.batch {
 		res := &r.batch[i]
 		user, there := found[res.key]
+		if changed, ok := updated[res.row]; ok && res.key != "" {
+			res.outcome, res.user = Updated, changed
+			continue
+		}
 		switch {
 		case !there:
 		case createdBy(user, r.i.ID):
 			res.user = user.ID
 		case r.i.Options.OnDuplicate == roster.UpdateDuplicates:
-			res.outcome, res.user = Updated, user.ID
+			res.outcome, res.user = Unchanged, user.ID
 		default:
-			// The user this row created is gone, and the address taken again.
+			// The user this row created was deleted, and the address was taken
+			// again.
 		}
 	}
 	return nil

@@ -12,12 +12,15 @@ import (
 	"rollcall/roster"
 )
 
-// results returns the results of an import, with users named instead of
-// numbered, and checks that every id is a user's.
-func (o *office) results(id uuid.UUID) []string {
+// results returns the results of an import, with user names instead of IDs, and
+// checks that every ID is a user's.
+func (o *testEnv) results(id uuid.UUID) []string {
 	o.Helper()
 	var b bytes.Buffer
 	o.must(o.WriteResults(o.Context(), &b, id))
+	if !strings.HasPrefix(b.String(), "\ufeffrow,") {
+		o.Errorf("the results begin with %.10q", b.String())
+	}
 	var lines []string
 	for _, rec := range records(o, b.String()) {
 		if user, err := uuid.Parse(rec[4]); err == nil {
@@ -36,24 +39,32 @@ func TestWriteResults(t *testing.T) {
 	t.Parallel()
 	const file = "email,name\nada@example.com,Ada\n\n=bob@example.com,\"B\nob\"\nCY@example.com,Cy\nada@example.com,Ann\ndee@example.com,Dee\n"
 	for name, test := range map[string]struct {
-		prepare func(o *office) uuid.UUID
+		prepare func(o *testEnv) uuid.UUID
 		want    []string
 	}{
 		"everyone in": {
-			func(o *office) uuid.UUID { return o.run(file, roster.Options{}) },
+			func(o *testEnv) uuid.UUID { return o.run(file, roster.Options{}) },
 			[]string{"2,2,ada@example.com,imported,Ada,", "4,4,'=bob@example.com,failed,,malformed_row", "5,6,CY@example.com,imported,Cy,",
 				"6,7,ada@example.com,failed,,duplicate_email", "7,8,dee@example.com,imported,Dee,"},
 		},
 		"some updated": {
-			func(o *office) uuid.UUID {
+			func(o *testEnv) uuid.UUID {
 				o.run("email,name\ncy@example.com,Old\n", roster.Options{})
 				return o.run(file, roster.Options{OnDuplicate: roster.UpdateDuplicates})
 			},
 			[]string{"2,2,ada@example.com,imported,Ada,", "4,4,'=bob@example.com,failed,,malformed_row", "5,6,CY@example.com,updated,Cy,",
 				"6,7,ada@example.com,failed,,duplicate_email", "7,8,dee@example.com,imported,Dee,"},
 		},
+		"some right already": {
+			func(o *testEnv) uuid.UUID {
+				o.run("email,name\ncy@example.com,Cy\n", roster.Options{})
+				return o.run(file, roster.Options{OnDuplicate: roster.UpdateDuplicates})
+			},
+			[]string{"2,2,ada@example.com,imported,Ada,", "4,4,'=bob@example.com,failed,,malformed_row", "5,6,CY@example.com,unchanged,Cy,",
+				"6,7,ada@example.com,failed,,duplicate_email", "7,8,dee@example.com,imported,Dee,"},
+		},
 		"one taken between check and import": {
-			func(o *office) uuid.UUID {
+			func(o *testEnv) uuid.UUID {
 				id := o.receive(file, roster.Options{})
 				c := o.claim(id)
 				o.checkSome(c, -1)
@@ -65,7 +76,7 @@ func TestWriteResults(t *testing.T) {
 				"6,7,ada@example.com,failed,,duplicate_email", "7,8,dee@example.com,imported,Dee,"},
 		},
 		"canceled after two rows": {
-			func(o *office) uuid.UUID {
+			func(o *testEnv) uuid.UUID {
 				o.batch = 2
 				id := o.receive(file, roster.Options{})
 				c := o.claim(id)
@@ -78,7 +89,7 @@ func TestWriteResults(t *testing.T) {
 				"6,7,ada@example.com,failed,,duplicate_email", "7,8,dee@example.com,unprocessed,,"},
 		},
 		"canceled in the check": {
-			func(o *office) uuid.UUID {
+			func(o *testEnv) uuid.UUID {
 				o.batch = 2
 				id := o.receive(file, roster.Options{})
 				o.checkSome(o.claim(id), 2)
@@ -89,7 +100,7 @@ func TestWriteResults(t *testing.T) {
 				"6,7,ada@example.com,failed,,duplicate_email", "7,8,dee@example.com,unprocessed,,"},
 		},
 		"users gone, one come again": {
-			func(o *office) uuid.UUID {
+			func(o *testEnv) uuid.UUID {
 				id := o.run(file, roster.Options{})
 				o.sql(`DELETE FROM invitations`)
 				o.sql(`DELETE FROM users`)
@@ -100,7 +111,7 @@ func TestWriteResults(t *testing.T) {
 				"6,7,ada@example.com,failed,,duplicate_email", "7,8,dee@example.com,imported,,"},
 		},
 		"failed for too many rows": {
-			func(o *office) uuid.UUID {
+			func(o *testEnv) uuid.UUID {
 				o.batch = 2
 				id := o.receive(file, roster.Options{})
 				c := o.claim(id)
@@ -111,11 +122,11 @@ func TestWriteResults(t *testing.T) {
 			[]string{"2,2,ada@example.com,unprocessed,,", "4,4,'=bob@example.com,failed,,malformed_row", "5,6,CY@example.com,unprocessed,,",
 				"6,7,ada@example.com,unprocessed,,", "7,8,dee@example.com,unprocessed,,"},
 		},
-		"no file to speak of": {func(o *office) uuid.UUID { return o.run("\n", roster.Options{}) }, nil},
+		"no file to speak of": {func(o *testEnv) uuid.UUID { return o.run("\n", roster.Options{}) }, nil},
 	} {
 		t.Run(name, func(t *testing.T) {
 			t.Parallel()
-			o := newOffice(t)
+			o := newTestEnv(t)
 			got := o.results(test.prepare(o))
 			if diff := cmp.Diff(append([]string{resultsHeader}, test.want...), got); diff != "" {
 				t.Error(diff)
@@ -124,11 +135,11 @@ func TestWriteResults(t *testing.T) {
 	}
 }
 
-// TestWriteResultsOverBatches shows that no row is lost or told twice where one
+// TestWriteResultsOverBatches shows that no row is lost or repeated where one
 // batch of look-ups ends and the next begins.
 func TestWriteResultsOverBatches(t *testing.T) {
 	t.Parallel()
-	o := newOffice(t)
+	o := newTestEnv(t)
 	const rows = 12_345
 	var file strings.Builder
 	want := []string{resultsHeader}

@@ -10,10 +10,11 @@ import (
 
 	"rollcall/report"
 	"rollcall/roster"
+	"rollcall/storage"
 )
 
 // pages reads all rows, page by page, and checks that the pages are full.
-func (o *office) pages(id uuid.UUID, limit int, onlyErrors bool) (all []report.Row) {
+func (o *testEnv) pages(id uuid.UUID, limit int, onlyErrors bool) (all []report.Row) {
 	o.Helper()
 	for after := int64(0); ; {
 		rows, next, err := o.Rows(o.Context(), id, after, limit, onlyErrors)
@@ -31,25 +32,26 @@ func (o *office) pages(id uuid.UUID, limit int, onlyErrors bool) (all []report.R
 
 func TestRows(t *testing.T) {
 	t.Parallel()
-	o := newOffice(t)
+	o := newTestEnv(t)
 	o.run("email,name\ncy@example.com,Cy\n", roster.Options{})
 	type values = map[roster.Column]string
 	const file = "name,Phone,email,role\n Ada ,=1, ada@example.com ,\n\n,2,bob@example.com,Boss\nCy,'=3,CY@example.com,ADMIN\nDee,4\n"
 	id := o.run(file, roster.Options{DryRun: true, OnDuplicate: roster.UpdateDuplicates})
 	bob := []roster.Problem{
 		{Field: roster.ColumnName, Code: roster.MissingRequiredField, Message: "The name is empty."},
-		{Field: roster.ColumnRole, Code: roster.InvalidRole, Value: "Boss", Message: "The role is neither user nor admin."},
+		{Field: roster.ColumnRole, Code: roster.InvalidRole, Value: "Boss", Message: "The role must be user or admin."},
 	}
-	dee := []roster.Problem{{Code: roster.MalformedRow, Message: "The row has 2 cells; the header has 4."}}
+	dee := []roster.Problem{{Code: roster.MalformedRow, Message: `The row has 2 cells; the header has 4: "email", "role" are missing.`}}
 	want := []report.Row{
 		{Row: 2, Line: 2, Values: values{"email": "ada@example.com", "name": "Ada", "role": "user"},
-			Cells: []string{" Ada ", "=1", " ada@example.com ", ""}, Verdict: report.Import},
+			Cells: []string{" Ada ", "=1", " ada@example.com ", ""}, Verdict: report.Import, Action: roster.ActionCreate},
 		{Row: 4, Line: 4, Values: values{"email": "bob@example.com", "name": "", "role": "Boss"},
-			Cells: []string{"", "2", "bob@example.com", "Boss"}, Verdict: report.Fail, Problems: bob},
+			Cells: []string{"", "2", "bob@example.com", "Boss"}, Verdict: report.Fail, Action: roster.ActionFail, RoleGiven: true, Problems: bob},
 		{Row: 5, Line: 5, Values: values{"email": "CY@example.com", "name": "Cy", "role": "admin"},
-			Cells: []string{"Cy", "'=3", "CY@example.com", "ADMIN"}, Verdict: report.Update},
+			Cells: []string{"Cy", "'=3", "CY@example.com", "ADMIN"}, Verdict: report.Update, Action: roster.ActionUpdate, RoleGiven: true,
+			Changes: map[roster.Column]roster.FieldChange{roster.ColumnRole: {From: "user", To: "admin"}}},
 		{Row: 6, Line: 6, Values: values{"email": "", "name": "", "role": ""},
-			Cells: []string{"Dee", "4"}, Verdict: report.Fail, Problems: dee},
+			Cells: []string{"Dee", "4"}, Verdict: report.Fail, Action: roster.ActionFail, Problems: dee},
 	}
 	for limit := 1; limit <= 5; limit++ {
 		if diff := cmp.Diff(want, o.pages(id, limit, false)); diff != "" {
@@ -64,36 +66,39 @@ func TestRows(t *testing.T) {
 	}
 }
 
-// TestRowsVerdict shows what becomes of the verdict on an address that is there
-// already, before and after the import.
+// TestRowsVerdict shows the verdict on an address that already exists, before
+// and after the import.
 func TestRowsVerdict(t *testing.T) {
 	t.Parallel()
-	o := newOffice(t)
+	o := newTestEnv(t)
 	const file = "email,name\nada@example.com,Ada\nbob@example.com,Bob\n"
 	o.run("email,name\nada@example.com,Old\n", roster.Options{})
 	verdicts := func(id uuid.UUID) (all string) {
 		for _, row := range o.pages(id, 10, false) {
-			all += string(row.Verdict) + " "
+			all += string(row.Verdict) + ":" + string(row.Action) + " "
+			if from := row.Changes[roster.ColumnName].From; from != "" {
+				all += "(" + from + ") "
+			}
 		}
 		return all
 	}
 	update := roster.Options{DryRun: true, OnDuplicate: roster.UpdateDuplicates}
 	id := o.run(file, update)
-	if got := verdicts(id); got != "update import " {
+	if got := verdicts(id); got != "update:update (Old) import:create " {
 		t.Errorf("dry run: %s", got)
 	}
-	if _, err := o.store.ConfirmImport(t.Context(), id, entry); err != nil {
+	if _, err := o.store.ConfirmImport(t.Context(), id, storage.Approval{}, entry); err != nil {
 		t.Fatal(err)
 	}
 	c := o.claim(id)
-	if got := verdicts(id); got != "update import " {
+	if got := verdicts(id); got != "update:update (Old) import:create " {
 		t.Errorf("confirmed: %s", got)
 	}
 	o.applySome(c, -1)
-	if got := verdicts(id); got != "update import " {
+	if got := verdicts(id); got != "update:update import:create " {
 		t.Errorf("completed: %s", got)
 	}
-	if got := verdicts(o.run(file, update)); got != "update update " {
+	if got := verdicts(o.run(file, update)); got != "update:unchanged update:unchanged " {
 		t.Errorf("the same again: %s", got)
 	}
 	if got := verdicts(o.run("x,y\n1,2\n", update)); got != "" {
@@ -102,10 +107,10 @@ func TestRowsVerdict(t *testing.T) {
 }
 
 // TestRowsUnchecked shows the rows of an import canceled before they were
-// judged: with what is wrong with each by itself.
+// validated: with the problems of each row alone.
 func TestRowsUnchecked(t *testing.T) {
 	t.Parallel()
-	o := newOffice(t)
+	o := newTestEnv(t)
 	id := o.receive("email,name\nada@example.com,Ada\nbob@example.com,\n", roster.Options{})
 	o.must(o.store.CancelImport(t.Context(), id, entry))
 	rows := o.pages(id, 10, false)
@@ -114,10 +119,10 @@ func TestRowsUnchecked(t *testing.T) {
 	}
 }
 
-// TestRowsFromMarks shows that a page begun at a mark is the one that reading
-// from the top gives, in encodings with and without a place to begin at, and
-// that what lies between the top and the mark is not read.
-func TestRowsFromMarks(t *testing.T) {
+// TestRowsFromOffsets shows that a page read from a mark equals the one read from
+// the start, in encodings with and without resume points, and that the rows
+// between the start and the mark are not read.
+func TestRowsFromOffsets(t *testing.T) {
 	t.Parallel()
 	const count = 24_000
 	var file strings.Builder
@@ -135,28 +140,28 @@ func TestRowsFromMarks(t *testing.T) {
 	for _, encoding := range []string{"utf-8", "utf-16le", "iso-2022-jp"} {
 		t.Run(encoding, func(t *testing.T) {
 			t.Parallel()
-			o := newOffice(t)
+			o := newTestEnv(t)
 			o.batch = 2000
 			text := file.String()
 			if encoding == "iso-2022-jp" { // has neither sign
 				text = strings.NewReplacer("Ü", "山", "·", "・").Replace(text)
 			}
 			id := o.run(encoded(t, encoding, text), roster.Options{Encoding: encoding, DryRun: true})
-			all, next, err := o.Rows(t.Context(), id, 0, count, false)
-			if err != nil || next != 0 || len(all) != count-count/50 {
-				t.Fatalf("%d rows, next %d, %v", len(all), next, err)
+			all := o.pages(id, 4000, false)
+			if len(all) != count-count/50 {
+				t.Fatalf("%d rows", len(all))
 			}
-			var refused []report.Row
+			var failed []report.Row
 			for _, row := range all {
 				if row.Verdict == report.Fail {
-					refused = append(refused, row)
+					failed = append(failed, row)
 				}
 			}
-			if want := count/997 + 1; len(refused) < want-2 || len(refused) > want {
-				t.Fatalf("%d rows refused, want %d but for blank ones", len(refused), want)
+			if want := count/997 + 1; len(failed) < want-2 || len(failed) > want {
+				t.Fatalf("%d rows that failed, want %d but for blank ones", len(failed), want)
 			}
 			for _, limit := range []int{3, 1000} {
-				if diff := cmp.Diff(refused, o.pages(id, limit, true)); diff != "" {
+				if diff := cmp.Diff(failed, o.pages(id, limit, true)); diff != "" {
 					t.Errorf("errors, pages of %d:\n%s", limit, diff)
 				}
 			}
@@ -169,13 +174,13 @@ func TestRowsFromMarks(t *testing.T) {
 				}
 			}
 			if encoding == "iso-2022-jp" {
-				return // can only be decoded from the top
+				return // can only be decoded from the start
 			}
 			o.sql(`DELETE FROM import_chunks WHERE import_id = $1 AND seq = 1`, id)
 			if _, _, err := o.Rows(t.Context(), id, all[len(all)-4].Row, 3, false); err != nil {
 				t.Errorf("the last page reads the middle of the file: %v", err)
 			}
-			if _, _, err := o.Rows(t.Context(), id, 0, count, false); err == nil {
+			if _, _, err := o.Rows(t.Context(), id, all[len(all)/2].Row, 1000, false); err == nil {
 				t.Error("the middle of the file is still there")
 			}
 		})

@@ -1,4 +1,4 @@
-// Package roster holds the nouns and rules of Rollcall: an import and its
-// states, a row of a file and what can be wrong with it, users and their
+// Package roster defines the domain types and rules of Rollcall: imports and
+// their states, the rows of a file and their possible problems, users and their
 // invitations. It does no I/O and knows nothing of CSV, SQL or HTTP.
 package roster

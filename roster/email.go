@@ -6,6 +6,7 @@ import (
 	"unicode/utf8"
 
 	"golang.org/x/net/idna"
+	"golang.org/x/text/unicode/norm"
 )
 
 // Limits of an address in bytes (RFC 5321 §4.5.3.1, RFC 3696 erratum 1690).
@@ -15,7 +16,7 @@ const (
 	maxLabel = 63
 )
 
-// EmailError says in a sentence what is wrong with an address. Its text never
+// EmailError is a sentence that says why an address is invalid. It never
 // repeats the address.
 type EmailError string
 
@@ -40,35 +41,83 @@ var atext = func() (set [256]bool) {
 
 // EmailKey returns the form in which addresses are compared: the local part in
 // lower-case ASCII, "@", and the domain in lower-case A-labels (RFC 5890
-// §2.3.2.1). The address itself is stored and mailed as typed. It accepts an
-// ASCII dot-string local part (RFC 5321 §4.1.2) and a domain of two or more LDH
-// labels after IDNA; no quoted local parts, comments, literals or display
-// names. Dots and plus signs are left alone: they are part of the address.
+// §2.3.2.1). The error is that of [ParseEmail].
+func EmailKey(address string) (string, error) {
+	_, key, err := ParseEmail(address)
+	return key, err
+}
+
+// ParseEmail checks an address and returns it in the form to store and send
+// mail to, and in the form to compare: see [EmailKey]. The stored form is what
+// was typed, except for a domain in which IDNA changes more than the case of
+// letters: that is stored as IDNA shows it. ParseEmail accepts an ASCII
+// dot-string local part (RFC 5321 §4.1.2) and a domain of two or more LDH
+// labels after IDNA, the last not all digits; no quoted local parts, comments,
+// literals or display names, and no hidden or full-width characters. Dots and
+// plus signs are kept: they are part of the address.
 //
 // The error is an [EmailError], or [ErrEmailTooLong].
-func EmailKey(address string) (string, error) {
-	if len(address) > maxEmail {
-		return "", ErrEmailTooLong
+func ParseEmail(address string) (email, key string, err error) {
+	if isPlainEmail(address) {
+		return address, address, nil
 	}
-	at := strings.LastIndexByte(address, '@')
-	if at < 0 {
-		return "", EmailError("The address has no @.")
+	return parseUnusualEmail(address)
+}
+
+// parseUnusualEmail is [ParseEmail] without the shortcut for plain addresses.
+func parseUnusualEmail(address string) (email, key string, err error) {
+	local, shown, domain, err := splitEmail(address, 2)
+	if err != nil {
+		return "", "", err
 	}
-	local, domain := address[:at], address[at+1:]
-	if err := checkLocal(local); err != nil {
-		return "", err
+	email = address
+	if shown != address[len(local)+1:] {
+		email = local + "@" + shown
 	}
-	domain, err := domainKey(domain)
+	domain = strings.ToLower(domain)
+	if !hasUpper(local) && domain == address[len(local)+1:] {
+		return email, address, nil // already in the form to compare; saves an allocation
+	}
+	return email, strings.ToLower(local) + "@" + domain, nil
+}
+
+// MailAddress returns an address as used in SMTP and in headers: as typed, with
+// a domain in another script as its A-labels, since SMTPUTF8 is not assumed.
+// The grammar is that of [EmailKey], except that the domain may have only one
+// label, as in no-reply@localhost. Quotes, angle brackets, spaces and line
+// breaks, which could inject a second command or header, are invalid.
+//
+// The error is an [EmailError], or [ErrEmailTooLong].
+func MailAddress(address string) (string, error) {
+	local, _, domain, err := splitEmail(address, 1)
 	if err != nil {
 		return "", err
 	}
-	if len(local)+1+len(domain) > maxEmail {
-		return "", ErrEmailTooLong
+	return local + "@" + domain, nil
+}
+
+// splitEmail checks an address whose domain has at least the given number of
+// labels, and splits it. The domain is returned as it is stored, and in
+// A-labels.
+func splitEmail(address string, labels int) (local, shown, domain string, err error) {
+	if len(address) > maxEmail {
+		return "", "", "", ErrEmailTooLong
 	}
-	if !hasUpper(address[:at]) && domain == address[at+1:] {
-		return address, nil // already in the form to compare: no new string
+	at := strings.LastIndexByte(address, '@')
+	if at < 0 {
+		return "", "", "", EmailError("The address has no @.")
 	}
-	return strings.ToLower(local) + "@" + domain, nil
+	local = address[:at]
+	if err := checkLocal(local); err != nil {
+		return "", "", "", err
+	}
+	if shown, domain, err = parseDomain(address[at+1:], labels); err != nil {
+		return "", "", "", err
+	}
+	if len(local)+1+len(domain) > maxEmail || len(local)+1+len(shown) > maxEmail {
+		return "", "", "", ErrEmailTooLong
+	}
+	return local, shown, domain, nil
 }
 
 func hasUpper(s string) bool {
@@ -82,18 +131,21 @@ func hasUpper(s string) bool {
 
 func checkLocal(local string) error {
 	if local == "" {
-		return EmailError("Nothing stands before the @.")
+		return EmailError("The part before the @ is missing.")
+	}
+	if rest := strings.TrimLeft(local, "'"); len(rest) < len(local) && (rest == "" || guardedStart(rest)) {
+		return EmailError("The address begins with an apostrophe that a spreadsheet or an export has put there.")
 	}
 	if len(local) > maxLocal {
 		return EmailError("The part before the @ is longer than 64 characters.")
 	}
-	dot := true // a dot may neither begin nor end, nor follow another
+	dot := true // true at the start and after a dot, where no dot is allowed
 	for i := range len(local) {
 		c := local[i]
 		switch {
 		case c == '.':
 			if dot {
-				return EmailError("A dot stands where none may: first, or after another dot.")
+				return EmailError("The part before the @ has a misplaced dot.")
 			}
 			dot = true
 		case atext[c]:
@@ -101,51 +153,91 @@ func checkLocal(local string) error {
 		case c == '@':
 			return EmailError("The address has more than one @.")
 		case c == ' ' || c == '\t':
-			return EmailError("There is a space in the address.")
+			return EmailError("The address contains a space.")
 		case c >= 0x80:
-			return EmailError("The part before the @ may only have plain English letters, digits and signs.")
+			return EmailError("The part before the @ can only contain unaccented letters, digits and symbols.")
 		default:
-			return EmailError("A character stands before the @ that an address may not have there.")
+			return EmailError("The part before the @ contains a character that isn't allowed there.")
 		}
 	}
 	if dot {
-		return EmailError("A dot stands just before the @.")
+		return EmailError("The part before the @ ends with a dot.")
 	}
 	return nil
 }
 
-// domainKey checks a domain and returns it in lower-case A-labels.
-func domainKey(domain string) (string, error) {
+// parseDomain checks a domain of at least the given number of labels and
+// returns it as it is stored, and in A-labels, with its case as typed.
+func parseDomain(domain string, labels int) (shown, ascii string, err error) {
 	if domain == "" {
-		return "", EmailError("Nothing stands after the @.")
+		return "", "", EmailError("The domain after the @ is missing.")
 	}
+	shown = domain
 	if needsIDNA(domain) {
-		ascii, err := idna.Lookup.ToASCII(domain)
-		// Package idna takes bytes that are no UTF-8 for U+FFFD and encodes it.
-		if err != nil || !utf8.ValidString(domain) || strings.ContainsRune(domain, utf8.RuneError) {
-			return "", EmailError("The domain after the @ is not a valid internet domain name.")
+		if r, odd := oddCharacter(domain); odd {
+			return "", "", EmailError("The domain after the @ contains " + describeCharacter(r) + ".")
 		}
+		ascii, err := idna.Lookup.ToASCII(domain)
+		// Package idna reads invalid UTF-8 as U+FFFD and encodes that.
+		if err != nil || !utf8.ValidString(domain) || strings.ContainsRune(domain, utf8.RuneError) {
+			return "", "", EmailError("The domain after the @ is not valid.")
+		}
+		shown = shownDomain(domain, ascii)
 		domain = ascii
 	}
+	if err := checkDomain(domain, labels); err != nil {
+		return "", "", err
+	}
+	return shown, domain, nil
+}
+
+// shownDomain returns the domain as typed, or as IDNA displays it if IDNA replaces
+// characters, such as a ligature or a letter with a separate accent.
+func shownDomain(typed, ascii string) string {
+	display, err := idna.Display.ToUnicode(ascii)
+	if err != nil || isASCII(typed) || strings.ToLower(typed) == display && norm.NFC.IsNormalString(typed) {
+		return typed
+	}
+	return display
+}
+
+func allDigits(s string) bool {
+	for i := range len(s) {
+		if s[i] < '0' || s[i] > '9' {
+			return false
+		}
+	}
+	return true
+}
+
+func isASCII(s string) bool {
+	return !strings.ContainsFunc(s, func(r rune) bool { return r >= utf8.RuneSelf })
+}
+
+// checkDomain checks a domain of at least least LDH labels.
+func checkDomain(domain string, least int) error {
 	labels, start := 0, 0
 	for i := 0; i <= len(domain); i++ {
 		if i < len(domain) && domain[i] != '.' {
 			continue
 		}
 		if err := checkLabel(domain[start:i]); err != nil {
-			return "", err
+			return err
 		}
 		labels++
 		start = i + 1
 	}
-	if labels < 2 {
-		return "", EmailError("The domain after the @ needs a dot, as in example.com.")
+	if c := domain[len(domain)-1]; '0' <= c && c <= '9' && allDigits(domain[strings.LastIndexByte(domain, '.')+1:]) {
+		return EmailError("The domain after the @ ends in a number; no domain does.")
 	}
-	return strings.ToLower(domain), nil
+	if labels < least {
+		return EmailError("The domain after the @ needs a dot, as in example.com.")
+	}
+	return nil
 }
 
-// needsIDNA reports whether the domain holds more than plain LDH labels: other
-// scripts, or labels that claim to be encoded already and must be checked.
+// needsIDNA reports whether the domain has more than plain LDH labels: other
+// scripts, or labels that seem to be encoded already and must be checked.
 func needsIDNA(domain string) bool {
 	for i := range len(domain) {
 		if domain[i] >= 0x80 {
@@ -167,16 +259,16 @@ func needsIDNA(domain string) bool {
 func checkLabel(label string) error {
 	switch {
 	case label == "":
-		return EmailError("The domain after the @ has a dot too many.")
+		return EmailError("The domain after the @ has an extra dot.")
 	case len(label) > maxLabel:
 		return EmailError("A part of the domain after the @ is longer than 63 characters.")
 	case label[0] == '-' || label[len(label)-1] == '-':
-		return EmailError("A part of the domain after the @ begins or ends with a dash.")
+		return EmailError("A part of the domain after the @ starts or ends with a hyphen.")
 	}
 	for i := range len(label) {
 		c := label[i]
 		if ldh := 'a' <= c && c <= 'z' || 'A' <= c && c <= 'Z' || '0' <= c && c <= '9' || c == '-'; !ldh {
-			return EmailError("The domain after the @ has a character that no domain name has.")
+			return EmailError("The domain after the @ contains a character that isn't allowed there.")
 		}
 	}
 	return nil

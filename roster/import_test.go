@@ -43,10 +43,10 @@ func TestCatalogueIsComplete(t *testing.T) {
 	t.Parallel()
 	seen := map[string]int{}
 	scoped := map[[2]string]bool{}
-	for _, e := range roster.Catalogue() {
+	for _, e := range roster.ErrorCatalog() {
 		seen[string(e.Code)]++
 		if scoped[[2]string{string(e.Code), e.Scope}] {
-			t.Errorf("%s stands twice in scope %s", e.Code, e.Scope)
+			t.Errorf("%s appears twice in scope %s", e.Code, e.Scope)
 		}
 		scoped[[2]string{string(e.Code), e.Scope}] = true
 		if e.Cause == "" || e.Fix == "" {
@@ -72,7 +72,7 @@ func TestCatalogueIsComplete(t *testing.T) {
 	}
 }
 
-// TestFixesOfTheContract are the words that programs and people were promised.
+// TestFixesOfTheContract pins the fixes that the contract promises verbatim.
 func TestFixesOfTheContract(t *testing.T) {
 	t.Parallel()
 	for code, want := range map[roster.Code]string{

@@ -14,9 +14,10 @@ import (
 // Object identifiers of the element types; they are part of PostgreSQL's
 // protocol and never change.
 const (
-	oidInt8 = 20
-	oidText = 25
-	oidUUID = 2950
+	oidBytea = 17
+	oidInt8  = 20
+	oidText  = 25
+	oidUUID  = 2950
 )
 
 // texts is a text[] of one value of each row.
@@ -30,6 +31,21 @@ func texts[T any](rows []T, of func(*T) string) []byte {
 		s := of(&rows[i])
 		a = binary.BigEndian.AppendUint32(a, uint32(len(s)))
 		a = append(a, s...)
+	}
+	return a
+}
+
+// byteas is a bytea[] of one value of each row.
+func byteas[T any](rows []T, of func(*T) []byte) []byte {
+	size := 0
+	for i := range rows {
+		size += len(of(&rows[i]))
+	}
+	a := arrayHead(len(rows), oidBytea, size)
+	for i := range rows {
+		b := of(&rows[i])
+		a = binary.BigEndian.AppendUint32(a, uint32(len(b)))
+		a = append(a, b...)
 	}
 	return a
 }

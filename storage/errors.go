@@ -28,6 +28,8 @@ var (
 	ErrKeyArriving = errors.New("idempotency key still arriving")
 	// ErrKeyReused: the Idempotency-Key was used for other bytes or options.
 	ErrKeyReused = errors.New("idempotency key reused")
+	// ErrBudget: the caller may not store as many bytes today.
+	ErrBudget = errors.New("upload budget spent")
 	// ErrWrongState: the thing is not in a state that allows this.
 	ErrWrongState = errors.New("wrong state")
 	// ErrAlreadyExists: there is one with that name or address.
@@ -97,7 +99,7 @@ func unavailable(err error) bool {
 		return false
 	}
 	if state := sqlState(err); state != "" {
-		if fatal(err) {
+		if fatal(err) || state == "25006" { // it is read-only for now
 			return true
 		}
 		switch state[:2] {
@@ -137,6 +139,7 @@ func Interrupted(err error) bool {
 		return true
 	}
 	return errors.Is(err, ErrUnavailable) || conflicted(err) ||
+		errors.Is(err, sql.ErrTxDone) || // its context ended, and database/sql rolled it back
 		errors.Is(err, context.DeadlineExceeded) || errors.Is(err, context.Canceled)
 }
 
@@ -157,11 +160,11 @@ func conflicted(err error) bool {
 	case "40001", "40P01": // serialization failure, deadlock
 		return true
 	}
-	return errors.Is(err, errVanished)
+	return errors.Is(err, errRetry)
 }
 
-// errVanished: a row seen a moment ago is gone; looking again settles it.
-var errVanished = errors.New("row vanished")
+// errRetry: a row seen a moment ago is gone; looking again settles it.
+var errRetry = errors.New("row vanished")
 
 // violates reports whether err is a breach of the named constraint.
 func violates(err error, constraint string) bool {

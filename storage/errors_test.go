@@ -13,9 +13,9 @@ import (
 	"github.com/google/uuid"
 	"github.com/lib/pq"
 
-	"rollcall/internal/pgtest"
 	"rollcall/roster"
 	"rollcall/storage"
+	"rollcall/test/pgtest"
 )
 
 // TestServerStopped: every kind of call says that the database is away, in the
@@ -33,12 +33,12 @@ func TestServerStopped(t *testing.T) {
 	sleeping := make(chan error)
 	go func() {
 		_, err := store.ReceiveImport(context.Background(), storage.Upload{By: by, Next: func() ([]byte, error) {
-			return []byte("x"), server.Stop() // under the eyes of a transaction
+			return make([]byte, storage.ChunkSize), server.Stop() // under the eyes of an upload
 		}})
 		sleeping <- err
 	}()
 	if err := <-sleeping; !errors.Is(err, storage.ErrUnavailable) {
-		t.Errorf("a transaction under way: %v", err)
+		t.Errorf("an upload: %v", err)
 	}
 	id := uuid.New()
 	for name, call := range map[string]func(context.Context) error{
@@ -59,7 +59,7 @@ func TestServerStopped(t *testing.T) {
 
 func TestCallerWhoGivesUp(t *testing.T) {
 	t.Parallel()
-	h := newHouse(t)
+	h := newTestEnv(t)
 	ctx, cancel := context.WithCancel(t.Context())
 	cancel()
 	if _, err := h.Import(ctx, uuid.New()); !errors.Is(err, context.Canceled) || errors.Is(err, storage.ErrUnavailable) {
@@ -85,7 +85,7 @@ func TestCallerWhoGivesUp(t *testing.T) {
 // hold its locks for ever, and the parameters that see to it are in force.
 func TestSilentWorker(t *testing.T) {
 	t.Parallel()
-	h := newHouse(t)
+	h := newTestEnv(t)
 	for setting, want := range map[string]string{"idle_in_transaction_session_timeout": "15s", "application_name": "storage test"} {
 		if got := one[string](h, `SELECT current_setting($1)`, setting); got != want {
 			t.Errorf("%s is %s", setting, got)
@@ -118,7 +118,7 @@ func TestOpen(t *testing.T) {
 	} else if port := u.Query().Get("port"); port != "" {
 		dsn += " port=" + port
 	}
-	h := &house{T: t, Store: openStore(t, dsn), ctx: t.Context()}
+	h := &testEnv{T: t, Store: openStore(t, dsn), ctx: t.Context()}
 	if got := one[string](h, `SELECT current_setting('application_name')`); got != "mine" {
 		t.Errorf("application_name %s", got)
 	}

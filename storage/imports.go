@@ -2,7 +2,6 @@ package storage
 
 import (
 	"context"
-	"database/sql"
 	"encoding/json"
 	"fmt"
 	"strings"
@@ -20,11 +19,14 @@ import (
 const importColumns = `
 	id, status, dry_run, on_duplicate, send_invitations, encoding, delimiter, mapping, webhook_url,
 	filename, size_bytes, sha256, format, header,
-	total, checked, valid, processed, imported, updated, failed, admins,
-	invites_held, invites_pending, invites_sent, invites_failed, invites_accepted,
-	warnings, failure, fence, dispatch, crashes, at_row, at_line, at_offset, at_skip,
+	total, checked, valid, processed, imported, updated, unchanged, failed, admins, blank, source, stage,
+	missing, max_disable, disabled, plan_disable, disable_limit, plan_create, plan_update, plan_unchanged, plan_admins_gained, plan_admins_lost, plan_departments_cleared,
+	invites_held, invites_pending, invites_sent, invites_failed, invites_accepted, invites_reminders,
+	(SELECT count(*) FROM invitations b WHERE b.import_id = imports.id AND b.status = 'failed' AND b.bounced_generation = b.generation) AS invites_bounced,
+	warnings, failure, value_map, role_values, profile, attributes, fence, dispatch, failed_claims, cursor_row, cursor_line, cursor_offset, cursor_skip,
+	sheet, header_row, workbook, converted_bytes, file_erased_at, notify,
 	first_user_id, last_user_id, actor_kind, actor_id, actor,
-	created_at, started_at, finished_at, undone_at, undo_removed, undo_kept, undo_finished_at, purged_at, revision, trace_parent`
+	created_at, started_at, finished_at, undo_requested_at, undo_removed, undo_kept, undo_restored, undo_finished_at, purged_at, revision, trace_parent`
 
 type importRow struct {
 	ID              uuid.UUID      `db:"id"`
@@ -48,25 +50,56 @@ type importRow struct {
 	Processed int64  `db:"processed"`
 	Imported  int64  `db:"imported"`
 	Updated   int64  `db:"updated"`
+	Unchanged int64  `db:"unchanged"`
 	Failed    int64  `db:"failed"`
 	Admins    int64  `db:"admins"`
+	Blank     string `db:"blank"`
+	Source    string `db:"source"`
+	Stage     string `db:"stage"`
 
-	InvitesHeld     int64 `db:"invites_held"`
-	InvitesPending  int64 `db:"invites_pending"`
-	InvitesSent     int64 `db:"invites_sent"`
-	InvitesFailed   int64 `db:"invites_failed"`
-	InvitesAccepted int64 `db:"invites_accepted"`
+	Missing      string `db:"missing"`
+	MaxDisable   string `db:"max_disable"`
+	Disabled     int64  `db:"disabled"`
+	DisableLimit *int64 `db:"disable_limit"`
+
+	PlanDisable      int64 `db:"plan_disable"`
+	PlanCreate       int64 `db:"plan_create"`
+	PlanUpdate       int64 `db:"plan_update"`
+	PlanUnchanged    int64 `db:"plan_unchanged"`
+	PlanAdminsGained int64 `db:"plan_admins_gained"`
+	PlanAdminsLost   int64 `db:"plan_admins_lost"`
+	PlanCleared      int64 `db:"plan_departments_cleared"`
+
+	Notify           pq.StringArray `db:"notify"`
+	InvitesHeld      int64          `db:"invites_held"`
+	InvitesPending   int64          `db:"invites_pending"`
+	InvitesSent      int64          `db:"invites_sent"`
+	InvitesFailed    int64          `db:"invites_failed"` // those bounced included
+	InvitesBounced   int64          `db:"invites_bounced"`
+	InvitesAccepted  int64          `db:"invites_accepted"`
+	InvitesReminders int64          `db:"invites_reminders"`
+
+	Sheet          string     `db:"sheet"`
+	HeaderRow      int64      `db:"header_row"`
+	Workbook       []byte     `db:"workbook"`
+	ConvertedBytes *int64     `db:"converted_bytes"`
+	FileErasedAt   *time.Time `db:"file_erased_at"`
 
 	Warnings []byte `db:"warnings"`
 	Failure  []byte `db:"failure"`
 
+	ValueMap   []byte         `db:"value_map"`
+	RoleValues []byte         `db:"role_values"`
+	Profile    string         `db:"profile"`
+	Attributes pq.StringArray `db:"attributes"`
+
 	Fence    int64 `db:"fence"`
 	Dispatch int64 `db:"dispatch"`
-	Crashes  int   `db:"crashes"`
-	AtRow    int64 `db:"at_row"`
-	AtLine   int64 `db:"at_line"`
-	AtOffset int64 `db:"at_offset"`
-	AtSkip   int64 `db:"at_skip"`
+	Crashes  int   `db:"failed_claims"`
+	AtRow    int64 `db:"cursor_row"`
+	AtLine   int64 `db:"cursor_line"`
+	AtOffset int64 `db:"cursor_offset"`
+	AtSkip   int64 `db:"cursor_skip"`
 
 	FirstUserID *uuid.UUID `db:"first_user_id"`
 	LastUserID  *uuid.UUID `db:"last_user_id"`
@@ -77,9 +110,10 @@ type importRow struct {
 	CreatedAt  time.Time        `db:"created_at"`
 	StartedAt  *time.Time       `db:"started_at"`
 	FinishedAt *time.Time       `db:"finished_at"`
-	UndoneAt   *time.Time       `db:"undone_at"`
+	UndoneAt   *time.Time       `db:"undo_requested_at"`
 	UndoGone   int64            `db:"undo_removed"`
 	UndoKept   int64            `db:"undo_kept"`
+	UndoBack   int64            `db:"undo_restored"`
 	UndoEnd    *time.Time       `db:"undo_finished_at"`
 	PurgedAt   *time.Time       `db:"purged_at"`
 	Revision   int64            `db:"revision"`
@@ -93,29 +127,41 @@ func (r *importRow) asImport() (*roster.Import, error) {
 		ID: r.ID, Status: r.Status, Filename: r.Filename, Size: r.Size,
 		Options: roster.Options{
 			DryRun: r.DryRun, OnDuplicate: roster.OnDuplicate(r.OnDuplicate), SendInvitations: r.SendInvitations,
-			Encoding: r.Encoding, Delimiter: r.Delimiter, WebhookURL: r.WebhookURL,
+			Encoding: r.Encoding, Delimiter: r.Delimiter, WebhookURL: r.WebhookURL, Blank: blankOption(r.Blank), Source: sourceOption(r.Source),
+			Profile: r.Profile,
+			Missing: missingOption(r.Missing), MaxDisable: r.MaxDisable, Sheet: r.Sheet, HeaderRow: r.HeaderRow, Notify: append([]string(nil), r.Notify...),
 		},
 		Counts: roster.Counts{
 			Total: r.Total, Checked: r.Checked, Valid: r.Valid, Processed: r.Processed,
-			Imported: r.Imported, Updated: r.Updated, Failed: r.Failed, Admins: r.Admins,
+			Imported: r.Imported, Updated: r.Updated, Unchanged: r.Unchanged, Disabled: r.Disabled, Failed: r.Failed, Admins: r.Admins,
 		},
+		Plan: roster.Plan{
+			Create: r.PlanCreate, Update: r.PlanUpdate, Unchanged: r.PlanUnchanged, Disable: r.PlanDisable,
+			AdminsGained: r.PlanAdminsGained, AdminsLost: r.PlanAdminsLost,
+		},
+		DepartmentsCleared: r.PlanCleared,
+		DisableLimit:       r.DisableLimit,
 		Invitations: roster.InvitationCounts{
 			Held: r.InvitesHeld, Pending: r.InvitesPending, Sent: r.InvitesSent,
-			Failed: r.InvitesFailed, Accepted: r.InvitesAccepted,
+			Failed: max(0, r.InvitesFailed-r.InvitesBounced), Bounced: r.InvitesBounced, Accepted: r.InvitesAccepted, Reminders: r.InvitesReminders,
 		},
 		CreatedBy: roster.Actor{Kind: r.ActorKind, ID: r.ActorID, Label: r.Actor},
 		CreatedAt: r.CreatedAt, StartedAt: r.StartedAt, FinishedAt: r.FinishedAt,
-		PurgedAt: r.PurgedAt, Revision: r.Revision,
+		PurgedAt: r.PurgedAt, FileErasedAt: r.FileErasedAt, Revision: r.Revision,
+	}
+	if len(r.Attributes) > 0 {
+		i.Options.Attributes = r.Attributes
 	}
 	if r.UndoneAt != nil {
-		i.Undo = &roster.Undo{AskedAt: *r.UndoneAt, Removed: r.UndoGone, Kept: r.UndoKept, FinishedAt: r.UndoEnd}
+		i.Undo = &roster.Undo{AskedAt: *r.UndoneAt, Removed: r.UndoGone, Kept: r.UndoKept, Restored: r.UndoBack, FinishedAt: r.UndoEnd}
 	}
 	copy(i.SHA256[:], r.SHA256)
 	for column, dest := range map[string]struct {
 		raw  []byte
 		into any
 	}{
-		"mapping": {r.Mapping, &i.Options.Mapping}, "warnings": {r.Warnings, &i.Warnings}, "failure": {r.Failure, &i.Failure},
+		"value_map": {r.ValueMap, &i.Options.ValueMap}, "role_values": {r.RoleValues, &i.RoleValues},
+		"mapping": {r.Mapping, &i.Options.Mapping}, "warnings": {r.Warnings, &i.Warnings}, "workbook": {r.Workbook, &i.Workbook}, "failure": {r.Failure, &i.Failure},
 	} {
 		if dest.raw == nil {
 			continue
@@ -124,7 +170,34 @@ func (r *importRow) asImport() (*roster.Import, error) {
 			return nil, fmt.Errorf("read column %s: %w", column, err)
 		}
 	}
+	if i.Workbook != nil {
+		i.Workbook.Converted = r.ConvertedBytes != nil
+	}
 	return i, nil
+}
+
+// blankOption is "" for the default: options as they were asked for.
+func blankOption(stored string) roster.Blank {
+	if stored == string(roster.BlankKeep) {
+		return ""
+	}
+	return roster.Blank(stored)
+}
+
+// missingOption is "" for the default, like blankOption.
+func missingOption(stored string) roster.Missing {
+	if stored == string(roster.MissingKeep) {
+		return ""
+	}
+	return roster.Missing(stored)
+}
+
+// sourceOption is "" for the default, like blankOption.
+func sourceOption(stored string) string {
+	if stored == roster.DefaultSource {
+		return ""
+	}
+	return stored
 }
 
 // Import reads one import. ErrNotFound if there is none.
@@ -149,7 +222,7 @@ type ImportFilter struct {
 // Imports lists imports, newest first.
 func (s *Store) Imports(ctx context.Context, f ImportFilter) (_ []*roster.Import, err error) {
 	defer translate(&err, "list imports")
-	var where conditions
+	var where whereBuilder
 	if f.Actor != nil {
 		where.add("actor_kind = ?", f.Actor.Kind)
 		where.add("actor_id = ?", f.Actor.ID)
@@ -205,43 +278,27 @@ func (r *importRow) layout() (l Layout, err error) {
 	return l, nil
 }
 
-// ConfirmImport turns a dry run that is ready into a real import of the same
-// bytes under the same id, and returns the number of the task to ring.
-// ErrWrongState unless it is ready.
-func (s *Store) ConfirmImport(ctx context.Context, id uuid.UUID, by Entry) (dispatch int64, err error) {
-	defer translate(&err, "confirm import %s", id)
-	err = s.transact(ctx, func(tx *sqlx.Tx) error {
-		err := tx.GetContext(ctx, &dispatch, `
-			UPDATE imports
-			   SET status = 'importing', dry_run = false, dispatch = dispatch + 1, rung_at = now(), crashes = 0
-			 WHERE id = $1 AND status = 'ready'
-			RETURNING dispatch`, id)
-		if err == sql.ErrNoRows {
-			return stateOrMissing(ctx, tx, id)
-		}
-		if err != nil {
-			return err
-		}
-		return audit(ctx, tx, by.on("import.confirm", "import", id))
-	})
-	return dispatch, err
-}
-
 // CancelImport ends an import where it stands; rows already in stay in. The
 // worker that holds it notices at its next commit. ErrWrongState if it ended
 // before.
-func (s *Store) CancelImport(ctx context.Context, id uuid.UUID, by Entry) (err error) {
+func (s *Store) CancelImport(ctx context.Context, id uuid.UUID, by AuditEntry) (err error) {
 	defer translate(&err, "cancel import %s", id)
 	return s.transact(ctx, func(tx *sqlx.Tx) error {
 		r, err := tx.ExecContext(ctx, `
 			UPDATE imports
 			   SET status = 'canceled', finished_at = now(), lease_until = NULL
-			 WHERE id = $1 AND status IN ('queued', 'checking', 'ready', 'importing')`, id)
+			 WHERE id = $1 AND status IN ('queued', 'checking', 'ready', 'held', 'importing')`, id)
 		if err != nil {
 			return err
 		}
 		if n, _ := r.RowsAffected(); n == 0 {
 			return stateOrMissing(ctx, tx, id)
+		}
+		if err := blankDeferred(ctx, tx, id); err != nil {
+			return err
+		}
+		if err := deleteRowKeys(ctx, tx, id); err != nil {
+			return err
 		}
 		if err := announceEnd(ctx, tx, id); err != nil {
 			return err
@@ -262,29 +319,29 @@ func stateOrMissing(ctx context.Context, tx *sqlx.Tx, id uuid.UUID) error {
 	return ErrWrongState
 }
 
-// conditions gathers WHERE clauses and their arguments. Clauses are constants
+// whereBuilder gathers WHERE clauses and their arguments. Clauses are constants
 // of this package with ? for the argument; values only ever travel as
 // arguments.
-type conditions struct {
+type whereBuilder struct {
 	clauses []string
 	args    []any
 }
 
 // arg adds an argument and returns its placeholder.
-func (c *conditions) arg(v any) string {
+func (c *whereBuilder) arg(v any) string {
 	c.args = append(c.args, v)
 	return fmt.Sprintf("$%d", len(c.args))
 }
 
 // add adds a clause in which every ? stands for v.
-func (c *conditions) add(clause string, v any) {
+func (c *whereBuilder) add(clause string, v any) {
 	c.clauses = append(c.clauses, strings.ReplaceAll(clause, "?", c.arg(v)))
 }
 
 // with adds a clause without an argument.
-func (c *conditions) with(clause string) { c.clauses = append(c.clauses, clause) }
+func (c *whereBuilder) with(clause string) { c.clauses = append(c.clauses, clause) }
 
-func (c *conditions) sql() string {
+func (c *whereBuilder) sql() string {
 	if len(c.clauses) == 0 {
 		return ""
 	}

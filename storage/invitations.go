@@ -29,17 +29,19 @@ type Invitee struct {
 	Email     string
 	Name      string
 	ExpiresAt time.Time
+	Locale    string // "" for the default
 }
 
-// moved counts invitations of one import that went from one state to another.
-type moved struct {
+// statusChange counts invitations of one import that went from one state to another.
+type statusChange struct {
 	ImportID uuid.UUID               `db:"import_id"`
 	Old      roster.InvitationStatus `db:"old"`
 	New      roster.InvitationStatus `db:"new"`
 	N        int64                   `db:"n"`
 }
 
-// counted are the states an import keeps a counter of.
+// counted are the states an import keeps a counter of. Those bounced are among the
+// failed ones, and counted when asked for.
 var counted = []roster.InvitationStatus{
 	roster.InvitationHeld, roster.InvitationPending, roster.InvitationSent, roster.InvitationFailed, roster.InvitationAccepted,
 }
@@ -56,7 +58,7 @@ func lockImportsOf(ctx context.Context, tx *sqlx.Tx, userIDs []byte) error {
 
 // countMoves brings the imports' counters up to date with moves made in this
 // transaction.
-func countMoves(ctx context.Context, tx *sqlx.Tx, moves []moved) error {
+func countMoves(ctx context.Context, tx *sqlx.Tx, moves []statusChange) error {
 	byImport := map[uuid.UUID]map[roster.InvitationStatus]int64{}
 	for _, m := range moves {
 		if byImport[m.ImportID] == nil {
@@ -90,12 +92,13 @@ type invitationRow struct {
 	Expired    bool                    `db:"expired"`
 	Email      string                  `db:"email"`
 	Name       string                  `db:"name"`
+	Locale     string                  `db:"locale"`
 	UserStatus roster.UserStatus       `db:"user_status"`
 }
 
 const selectInvitation = `
 	SELECT i.import_id, i.status, i.generation, i.expires_at, COALESCE(i.expires_at <= now(), true) AS expired,
-	       u.email, u.name, u.status AS user_status
+	       u.email, u.name, COALESCE(u.locale, '') AS locale, u.status AS user_status
 	  FROM invitations i JOIN users u ON u.id = i.user_id
 	 WHERE i.user_id = $1`
 
@@ -106,7 +109,7 @@ func (r *invitationRow) usable(generation int32) error {
 		return ErrLinkUsed
 	case r.Status == roster.InvitationRevoked || r.UserStatus == roster.Disabled:
 		return ErrLinkRevoked
-	case r.Generation != generation:
+	case r.Generation != generation && !(r.Status == roster.InvitationSent && r.Expired): // an expired one can be renewed by any of its links
 		return ErrLinkReplaced
 	case r.Status == roster.InvitationHeld:
 		return ErrLinkRevoked
@@ -117,7 +120,8 @@ func (r *invitationRow) usable(generation int32) error {
 }
 
 // Invitee tells who a link is for, consuming nothing. The error says why the
-// link does not work: [ErrNotFound] or one of the ErrLink errors.
+// link does not work: [ErrNotFound] or one of the ErrLink errors; with those, only
+// the locale is told.
 func (s *Store) Invitee(ctx context.Context, userID uuid.UUID, generation int32) (_ Invitee, err error) {
 	defer translate(&err, "look at invitation of user %s", userID)
 	var r invitationRow
@@ -125,9 +129,9 @@ func (s *Store) Invitee(ctx context.Context, userID uuid.UUID, generation int32)
 		return Invitee{}, err
 	}
 	if err := r.usable(generation); err != nil {
-		return Invitee{}, err
+		return Invitee{Locale: r.Locale}, err
 	}
-	return Invitee{UserID: userID, Email: r.Email, Name: r.Name, ExpiresAt: *r.ExpiresAt}, nil
+	return Invitee{UserID: userID, Email: r.Email, Name: r.Name, ExpiresAt: *r.ExpiresAt, Locale: r.Locale}, nil
 }
 
 // AcceptInvitation sets the user's first password, once: of any number of
@@ -157,29 +161,32 @@ func (s *Store) AcceptInvitation(ctx context.Context, userID uuid.UUID, generati
 			 WHERE user_id = $1`, userID); err != nil {
 			return err
 		}
-		by := Entry{Actor: roster.Actor{Kind: roster.ActorUser, ID: userID, Label: r.Email}, Address: address}
+		by := AuditEntry{Actor: roster.Actor{Kind: roster.ActorUser, ID: userID, Label: r.Email}, Address: address}
 		if err := audit(ctx, tx, by.on("invitation.accept", "user", userID)); err != nil {
 			return err
 		}
 		if r.ImportID == nil {
 			return nil
 		}
-		return countMoves(ctx, tx, []moved{{*r.ImportID, r.Status, roster.InvitationAccepted, 1}})
+		return countMoves(ctx, tx, []statusChange{{*r.ImportID, r.Status, roster.InvitationAccepted, 1}})
 	})
 }
+
+// forgetReminders begins with the reminders of a new generation.
+const forgetReminders = `reminder_age = 0, reminders = 0, reminded_at = NULL`
 
 // refresh gives invitations a new generation, which kills the older links, and
 // makes them due now. It follows on a WHERE over invitations i.
 const refresh = `
 	UPDATE invitations i
 	   SET status = 'pending', generation = i.generation + 1, dispatch = i.dispatch + 1, due_at = now(), claimed_until = NULL,
-	       attempts = 0, unknowns = 0, sent_at = NULL, expires_at = NULL, last_error = NULL, updated_at = now()
+	       attempts = 0, ambiguous_sends = 0, sent_at = NULL, expires_at = NULL, last_error = NULL, updated_at = now(), ` + forgetReminders + `
 	  FROM old WHERE i.user_id = old.user_id
 	RETURNING i.import_id, old.status AS old`
 
 // ResendInvitation sends one user a fresh link. [ErrWrongState] for a user who
 // has a password or is disabled.
-func (s *Store) ResendInvitation(ctx context.Context, userID uuid.UUID, by Entry) (err error) {
+func (s *Store) ResendInvitation(ctx context.Context, userID uuid.UUID, by AuditEntry) (err error) {
 	defer translate(&err, "resend invitation of user %s", userID)
 	return s.transact(ctx, func(tx *sqlx.Tx) error {
 		if err := lockImportsOf(ctx, tx, oneUUID(userID)); err != nil {
@@ -192,7 +199,10 @@ func (s *Store) ResendInvitation(ctx context.Context, userID uuid.UUID, by Entry
 		if status != roster.Invited {
 			return ErrWrongState
 		}
-		var moves []moved
+		if _, err := tx.ExecContext(ctx, noteReplaced+`i.user_id = $1`, userID); err != nil {
+			return err
+		}
+		var moves []statusChange
 		if err := tx.SelectContext(ctx, &moves, `
 			WITH old AS (SELECT user_id, status FROM invitations WHERE user_id = $1 FOR UPDATE),
 			fresh AS (`+refresh+`)
@@ -207,14 +217,15 @@ func (s *Store) ResendInvitation(ctx context.Context, userID uuid.UUID, by Entry
 		if err := audit(ctx, tx, by.on("invitation.resend", "user", userID)); err != nil {
 			return err
 		}
-		return countMoves(ctx, tx, slices.DeleteFunc(moves, func(m moved) bool { return m.ImportID == uuid.Nil }))
+		return countMoves(ctx, tx, slices.DeleteFunc(moves, func(m statusChange) bool { return m.ImportID == uuid.Nil }))
 	})
 }
 
 // ResendInvitations sends fresh links to all users of an import who have none
-// that works and is on its way: held, pending, failed or expired ones. It
-// returns how many. Those already sent and still good are left alone.
-func (s *Store) ResendInvitations(ctx context.Context, importID uuid.UUID, by Entry) (n int64, err error) {
+// that works and is on its way: held, pending, failed or expired ones, and those that
+// bounced if bouncedToo. It returns how many. Those already sent and still good are
+// left alone.
+func (s *Store) ResendInvitations(ctx context.Context, importID uuid.UUID, bouncedToo bool, by AuditEntry) (n int64, err error) {
 	defer translate(&err, "resend invitations of import %s", importID)
 	err = s.transact(ctx, func(tx *sqlx.Tx) error {
 		n = 0
@@ -231,16 +242,20 @@ func (s *Store) ResendInvitations(ctx context.Context, importID uuid.UUID, by En
 		if span.First == nil {
 			return nil
 		}
-		var moves []moved
+		if _, err := tx.ExecContext(ctx, noteReplaced+`i.user_id BETWEEN $2 AND $3 AND i.import_id = $1
+			AND i.status IN ('held', 'pending', 'failed') AND ($4 OR `+notBounced+`)`, importID, span.First, span.Last, bouncedToo); err != nil {
+			return err
+		}
+		var moves []statusChange
 		if err := tx.SelectContext(ctx, &moves, `
 			WITH old AS (
-				SELECT user_id, status FROM invitations
+				SELECT user_id, status FROM invitations i
 				 WHERE user_id BETWEEN $2 AND $3 AND import_id = $1
-				   AND (status IN ('held', 'pending', 'failed') OR status = 'sent' AND expires_at <= now())
+				   AND (status IN ('held', 'pending', 'failed') AND ($4 OR `+notBounced+`) OR status = 'sent' AND expires_at <= now())
 				 ORDER BY user_id FOR UPDATE
 			), fresh AS (`+refresh+`)
 			SELECT import_id, old, 'pending' AS new, count(*) AS n FROM fresh GROUP BY import_id, old`,
-			importID, span.First, span.Last); err != nil {
+			importID, span.First, span.Last, bouncedToo); err != nil {
 			return err
 		}
 		for _, m := range moves {
@@ -253,7 +268,7 @@ func (s *Store) ResendInvitations(ctx context.Context, importID uuid.UUID, by En
 
 // RevokeInvitation withdraws a link that was not used. [ErrWrongState] if there
 // is none to withdraw.
-func (s *Store) RevokeInvitation(ctx context.Context, userID uuid.UUID, by Entry) (err error) {
+func (s *Store) RevokeInvitation(ctx context.Context, userID uuid.UUID, by AuditEntry) (err error) {
 	defer translate(&err, "revoke invitation of user %s", userID)
 	return s.transact(ctx, func(tx *sqlx.Tx) error {
 		if err := lockImportsOf(ctx, tx, oneUUID(userID)); err != nil {
@@ -278,7 +293,7 @@ func (s *Store) RevokeInvitation(ctx context.Context, userID uuid.UUID, by Entry
 		if r.ImportID == nil {
 			return nil
 		}
-		return countMoves(ctx, tx, []moved{{*r.ImportID, r.Status, roster.InvitationRevoked, 1}})
+		return countMoves(ctx, tx, []statusChange{{*r.ImportID, r.Status, roster.InvitationRevoked, 1}})
 	})
 }
 
@@ -294,7 +309,8 @@ func (s *Store) InvitationCountsDrift(ctx context.Context, importID uuid.UUID) (
 		Status roster.InvitationStatus `db:"status"`
 		N      int64                   `db:"n"`
 	}
-	if err := s.db.SelectContext(ctx, &rows, `SELECT status, count(*) AS n FROM invitations WHERE import_id = $1 GROUP BY status`, importID); err != nil {
+	if err := s.db.SelectContext(ctx, &rows, `
+		SELECT CASE WHEN `+bounced+` THEN 'bounced' ELSE i.status END AS status, count(*) AS n FROM invitations i WHERE i.import_id = $1 GROUP BY 1`, importID); err != nil {
 		return "", err
 	}
 	real := map[roster.InvitationStatus]int64{}
@@ -302,9 +318,9 @@ func (s *Store) InvitationCountsDrift(ctx context.Context, importID uuid.UUID) (
 		real[r.Status] = r.N
 	}
 	c := i.Invitations
-	told := []int64{c.Held, c.Pending, c.Sent, c.Failed, c.Accepted}
+	told := []int64{c.Held, c.Pending, c.Sent, c.Failed, c.Accepted, c.Bounced}
 	var differences []string
-	for k, status := range counted {
+	for k, status := range append(slices.Clone(counted), roster.InvitationBounced) {
 		if told[k] != real[status] {
 			differences = append(differences, fmt.Sprintf("%s: told %d, real %d", status, told[k], real[status]))
 		}

@@ -24,7 +24,7 @@ type modelled struct {
 
 // mailroom is invitations of one import, and the model of them.
 type mailroom struct {
-	*house
+	*testEnv
 	importID uuid.UUID
 	ids      []uuid.UUID
 	model    map[uuid.UUID]*modelled
@@ -37,7 +37,7 @@ type mailroom struct {
 // password is set once.
 func TestInvitationsAreTheModel(t *testing.T) {
 	t.Parallel()
-	h := newHouse(t)
+	h := newTestEnv(t)
 	round := 0
 	rapid.Check(t, func(rt *rapid.T) {
 		round++
@@ -49,20 +49,21 @@ func TestInvitationsAreTheModel(t *testing.T) {
 			"resend":     m.resendOne,
 			"resend all": m.resendAll,
 			"revoke":     m.revokeOne,
+			"bounce":     m.bounceOne,
 			"accept":     m.acceptOne,
 			"":           m.compare,
 		})
 	})
 }
 
-func newMailroom(h *house, round int, send bool) *mailroom {
+func newMailroom(h *testEnv, round int, send bool) *mailroom {
 	var names []string
 	for n := range 4 {
 		names = append(names, fmt.Sprintf("r%d-%d", round, n))
 	}
 	i, people := h.imported(roster.Options{SendInvitations: send}, names...)
 	h.exec(`DELETE FROM invitations WHERE import_id <> $1`, i.ID) // of the rounds before
-	m := &mailroom{house: h, importID: i.ID, model: map[uuid.UUID]*modelled{}}
+	m := &mailroom{testEnv: h, importID: i.ID, model: map[uuid.UUID]*modelled{}}
 	status := roster.InvitationHeld
 	if send {
 		status = roster.InvitationPending
@@ -91,7 +92,7 @@ func expect(t *rapid.T, doing string, err, want error) {
 }
 
 func (m *mailroom) dispatchDue(t *rapid.T) {
-	due, err := m.DispatchInvitations(m.ctx, storage.Release{Limit: 2, Again: time.Hour})
+	due, err := m.DispatchInvitations(m.ctx, storage.DispatchLimit{Limit: 2, Again: time.Hour})
 	expect(t, "dispatch", err, nil)
 	for _, d := range due {
 		is := m.model[d.UserID]
@@ -121,7 +122,7 @@ func (m *mailroom) claimTask(t *rapid.T) {
 func (m *mailroom) recordOutcome(t *rapid.T) {
 	d := m.task(t)
 	is := m.model[d.UserID]
-	o := storage.Outcome{UserID: d.UserID, Dispatch: d.Dispatch, Error: "words", Wait: time.Hour,
+	o := storage.SendResult{UserID: d.UserID, Dispatch: d.Dispatch, Error: "words", Wait: time.Hour,
 		Status: rapid.SampledFrom([]roster.InvitationStatus{roster.InvitationSent, roster.InvitationFailed, roster.InvitationPending}).Draw(t, "status"),
 		Spared: rapid.Bool().Draw(t, "spared"), Unknown: rapid.Bool().Draw(t, "unknown")}
 	if is.status == roster.InvitationPending && d.Dispatch == is.dispatch {
@@ -131,7 +132,7 @@ func (m *mailroom) recordOutcome(t *rapid.T) {
 		is.status, is.claimed = o.Status, false
 		is.dispatch++ // the task has done its work
 	}
-	expect(t, "record", m.RecordOutcomes(m.ctx, []storage.Outcome{o}), nil)
+	expect(t, "record", m.RecordOutcomes(m.ctx, []storage.SendResult{o}), nil)
 }
 
 func (is *modelled) refresh() {
@@ -151,14 +152,20 @@ func (m *mailroom) resendOne(t *rapid.T) {
 
 func (m *mailroom) resendAll(t *rapid.T) {
 	var want int64
+	bouncedToo := rapid.Bool().Draw(t, "bounced too")
 	for _, is := range m.model {
 		switch is.status {
+		case roster.InvitationBounced:
+			if !bouncedToo {
+				continue
+			}
+			fallthrough
 		case roster.InvitationHeld, roster.InvitationPending, roster.InvitationFailed:
 			is.refresh()
 			want++
 		}
 	}
-	n, err := m.ResendInvitations(m.ctx, m.importID, by)
+	n, err := m.ResendInvitations(m.ctx, m.importID, bouncedToo, by)
 	expect(t, "resend all", err, nil)
 	if n != want {
 		t.Fatalf("%d sent afresh, want %d", n, want)
@@ -175,6 +182,30 @@ func (m *mailroom) revokeOne(t *rapid.T) {
 	expect(t, "revoke", err, nil)
 	is.status, is.claimed = roster.InvitationRevoked, false
 	is.dispatch++
+}
+
+func (m *mailroom) bounceOne(t *rapid.T) {
+	id, is := m.any(t)
+	b := storage.Bounce{
+		UserID: id, Generation: rapid.Int32Range(1, is.generation).Draw(t, "generation"), Permanent: rapid.Bool().Draw(t, "permanent"), Reason: "words",
+	}
+	want := storage.BounceIgnored
+	switch {
+	case b.Generation != is.generation:
+	case is.claimed:
+		want = storage.BounceEarly
+	case is.status == roster.InvitationSent || is.status == roster.InvitationPending:
+		want = storage.BounceDelayed
+		if b.Permanent {
+			want, is.status = storage.BounceRecorded, roster.InvitationBounced
+			is.dispatch++
+		}
+	}
+	results, err := m.RecordBounces(m.ctx, []storage.Bounce{b})
+	expect(t, "bounce", err, nil)
+	if len(results) != 1 || results[0] != want {
+		t.Fatalf("a bounce is %v, want %s", results, want)
+	}
 }
 
 func (m *mailroom) acceptOne(t *rapid.T) {
@@ -212,7 +243,7 @@ func (m *mailroom) compare(t *rapid.T) {
 	expect(t, "list", err, nil)
 	for _, u := range users {
 		is := m.model[u.ID]
-		dispatch := one[int32](m.house, `SELECT dispatch FROM invitations WHERE user_id = $1`, u.ID)
+		dispatch := one[int32](m.testEnv, `SELECT dispatch FROM invitations WHERE user_id = $1`, u.ID)
 		if u.Invitation.Status != is.status || u.Invitation.Generation != is.generation || dispatch != is.dispatch {
 			t.Fatalf("%+v with dispatch %d, want %+v", u.Invitation, dispatch, is)
 		}

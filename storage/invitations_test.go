@@ -12,25 +12,25 @@ import (
 )
 
 // dispatchAll hands out everything that is due.
-func (h *house) dispatchAll() []storage.DueInvitation {
+func (h *testEnv) dispatchAll() []storage.DueInvitation {
 	h.Helper()
-	due, err := h.DispatchInvitations(h.ctx, storage.Release{Limit: 1000, Again: time.Hour})
+	due, err := h.DispatchInvitations(h.ctx, storage.DispatchLimit{Limit: 1000, Again: time.Hour})
 	h.must(err)
 	return due
 }
 
 // send has a mail server take one invitation and returns the link's generation.
-func (h *house) send(d storage.DueInvitation) storage.Outgoing {
+func (h *testEnv) send(d storage.DueInvitation) storage.InvitationMail {
 	h.Helper()
 	out, err := h.ClaimInvitation(h.ctx, d, time.Minute, 72*time.Hour)
 	h.must(err)
-	h.must(h.RecordOutcomes(h.ctx, []storage.Outcome{{UserID: d.UserID, Dispatch: d.Dispatch, Status: roster.InvitationSent}}))
+	h.must(h.RecordOutcomes(h.ctx, []storage.SendResult{{UserID: d.UserID, Dispatch: d.Dispatch, Status: roster.InvitationSent}}))
 	return out
 }
 
 func TestInvitationOnItsWay(t *testing.T) {
 	t.Parallel()
-	h := newHouse(t)
+	h := newTestEnv(t)
 	i, people := h.imported(roster.Options{SendInvitations: true}, "grace")
 	id := people[0].ID
 	if _, err := h.Invitee(h.ctx, id, 1); !errors.Is(err, storage.ErrLinkExpired) {
@@ -78,7 +78,7 @@ func TestInvitationOnItsWay(t *testing.T) {
 
 func TestLinksThatDoNotWork(t *testing.T) {
 	t.Parallel()
-	h := newHouse(t)
+	h := newTestEnv(t)
 	for name, c := range map[string]struct {
 		change string
 		want   error
@@ -115,7 +115,7 @@ func TestLinksThatDoNotWork(t *testing.T) {
 
 func TestResend(t *testing.T) {
 	t.Parallel()
-	h := newHouse(t)
+	h := newTestEnv(t)
 	i, people := h.imported(roster.Options{SendInvitations: true}, "grace")
 	id := people[0].ID
 	old := h.dispatchAll()[0]
@@ -131,7 +131,7 @@ func TestResend(t *testing.T) {
 	if _, err := h.ClaimInvitation(h.ctx, old, time.Minute, time.Hour); !errors.Is(err, storage.ErrNotClaimable) {
 		t.Errorf("an old task: %v", err)
 	}
-	h.must(h.RecordOutcomes(h.ctx, []storage.Outcome{{UserID: id, Dispatch: old.Dispatch, Status: roster.InvitationFailed}}))
+	h.must(h.RecordOutcomes(h.ctx, []storage.SendResult{{UserID: id, Dispatch: old.Dispatch, Status: roster.InvitationFailed}}))
 	if got := h.user(id).Invitation.Status; got != roster.InvitationPending {
 		t.Errorf("settled by an old outcome: %s", got)
 	}
@@ -157,7 +157,7 @@ func TestResend(t *testing.T) {
 
 func TestResendToOneWhoWasNeverInvited(t *testing.T) {
 	t.Parallel()
-	h := newHouse(t)
+	h := newTestEnv(t)
 	id, err := h.CreateUser(h.ctx, storage.NewUser{Email: "a@example.com", EmailKey: "a@example.com", Name: "A", Role: roster.RoleUser}, time.Hour, by)
 	h.must(err)
 	if _, err := h.Invitee(h.ctx, id, 1); err != nil {
@@ -178,7 +178,7 @@ func TestResendToOneWhoWasNeverInvited(t *testing.T) {
 
 func TestResendOfAnImport(t *testing.T) {
 	t.Parallel()
-	h := newHouse(t)
+	h := newTestEnv(t)
 	i, people := h.imported(roster.Options{SendInvitations: true}, "pending", "good", "expired", "failed", "accepted", "revoked", "held")
 	other, _ := h.imported(roster.Options{SendInvitations: true}, "stranger")
 	byName := map[string]uuid.UUID{}
@@ -189,7 +189,7 @@ func TestResendOfAnImport(t *testing.T) {
 		if d.UserID == byName["failed"] {
 			_, err := h.ClaimInvitation(h.ctx, d, time.Minute, time.Hour)
 			h.must(err)
-			h.must(h.RecordOutcomes(h.ctx, []storage.Outcome{{UserID: d.UserID, Dispatch: d.Dispatch, Status: roster.InvitationFailed, Error: "550 no such user"}}))
+			h.must(h.RecordOutcomes(h.ctx, []storage.SendResult{{UserID: d.UserID, Dispatch: d.Dispatch, Status: roster.InvitationFailed, Error: "550 no such user"}}))
 		} else if d.UserID != byName["pending"] {
 			h.send(d)
 		}
@@ -203,7 +203,7 @@ func TestResendOfAnImport(t *testing.T) {
 	if got := h.user(byName["expired"]).Invitation.Status; got != roster.InvitationExpired {
 		t.Errorf("shown as %s", got)
 	}
-	n, err := h.ResendInvitations(h.ctx, i.ID, by)
+	n, err := h.ResendInvitations(h.ctx, i.ID, false, by)
 	h.must(err)
 	if n != 3 {
 		t.Errorf("%d sent afresh, want pending, expired and failed", n)
@@ -216,10 +216,10 @@ func TestResendOfAnImport(t *testing.T) {
 	h.undrifted(i.ID)
 	h.undrifted(other.ID)
 	h.audited("import.resend", i.ID, 1)
-	if n, err := h.ResendInvitations(h.ctx, h.receive(roster.Options{}).ID, by); n != 0 || err != nil {
+	if n, err := h.ResendInvitations(h.ctx, h.receive(roster.Options{}).ID, false, by); n != 0 || err != nil {
 		t.Errorf("of an import of nobody: %d, %v", n, err)
 	}
-	if _, err := h.ResendInvitations(h.ctx, uuid.New(), by); !errors.Is(err, storage.ErrNotFound) {
+	if _, err := h.ResendInvitations(h.ctx, uuid.New(), false, by); !errors.Is(err, storage.ErrNotFound) {
 		t.Errorf("of no import: %v", err)
 	}
 	h.exec(`UPDATE imports SET invites_sent = invites_sent + 1, invites_held = 5 WHERE id = $1`, i.ID)

@@ -17,13 +17,13 @@ import (
 func TestLinkWorksOnceOfFifty(t *testing.T) {
 	t.Parallel()
 	const uses = 50
-	for name, use := range map[string]func(h *house, id uuid.UUID) error{
-		"invitation": func(h *house, id uuid.UUID) error { return h.AcceptInvitation(h.ctx, id, 1, "hash", "192.0.2.7") },
-		"reset":      func(h *house, id uuid.UUID) error { return h.ResetPassword(h.ctx, id, 0, "hash", "192.0.2.7") },
+	for name, use := range map[string]func(h *testEnv, id uuid.UUID) error{
+		"invitation": func(h *testEnv, id uuid.UUID) error { return h.AcceptInvitation(h.ctx, id, 1, "hash", "192.0.2.7") },
+		"reset":      func(h *testEnv, id uuid.UUID) error { return h.ResetPassword(h.ctx, id, 0, "hash", "192.0.2.7") },
 	} {
 		t.Run(name, func(t *testing.T) {
 			t.Parallel()
-			h := newHouse(t)
+			h := newTestEnv(t)
 			person := storage.NewUser{Email: "ada@example.com", EmailKey: "ada@example.com", Name: "Ada", Role: roster.RoleUser}
 			if name == "reset" {
 				person.PasswordHash = "old"

@@ -12,6 +12,10 @@ import (
 	"rollcall/roster"
 )
 
+// MaxSessions is how many sessions a user has at a time. One more ends the one that
+// has been idle longest.
+const MaxSessions = 20
+
 // SignIn is somebody who has just proved who they are, and the session that
 // comes of it.
 type SignIn struct {
@@ -19,6 +23,7 @@ type SignIn struct {
 	PasswordHash string        // that the password was held against
 	Proof        Proof         // of the second factor, if there is one
 	Session      [32]byte      // hash of the session's secret
+	Replaces     []byte        // hash of the session the browser had before, which ends; nil: none
 	Browser      string        // what the person is told about where it was begun
 	Life         time.Duration // of the session, at most
 }
@@ -29,19 +34,10 @@ type SignIn struct {
 // if the proof is used up. Verifying takes a while, in which all of that may
 // change. The lock has a change wait for the session, which it then ends, or the
 // session for the change.
-func (s *Store) CreateSession(ctx context.Context, in SignIn, by Entry) (err error) {
+func (s *Store) CreateSession(ctx context.Context, in SignIn, by AuditEntry) (err error) {
 	defer translate(&err, "create session of user %s", in.UserID)
 	return s.transact(ctx, func(tx *sqlx.Tx) error {
-		var still bool
-		err := tx.GetContext(ctx, &still, `
-			SELECT password_hash = $2 AND status = 'active' FROM users WHERE id = $1 AND password_hash IS NOT NULL FOR SHARE`, in.UserID, in.PasswordHash)
-		if errors.Is(err, sql.ErrNoRows) || err == nil && !still {
-			return ErrWrongState
-		}
-		if err != nil {
-			return err
-		}
-		if err := takeFactor(ctx, tx, in); err != nil {
+		if err := verifyStill(ctx, tx, in.UserID, in.PasswordHash, in.Proof); err != nil {
 			return err
 		}
 		if _, err := tx.ExecContext(ctx, `
@@ -50,18 +46,42 @@ func (s *Store) CreateSession(ctx context.Context, in SignIn, by Entry) (err err
 			in.Session[:], in.UserID, by.Address, in.Browser, seconds(in.Life)); err != nil {
 			return err
 		}
+		if err := endOldSessions(ctx, tx, in); err != nil {
+			return err
+		}
 		return audit(ctx, tx, by.on("session.create", "user", in.UserID).with(in.Proof.told()))
 	})
 }
 
-// takeFactor uses up the proof of a second factor, or finds that none is needed.
-func takeFactor(ctx context.Context, tx *sqlx.Tx, in SignIn) error {
-	if in.Proof != (Proof{}) {
-		return in.Proof.take(ctx, tx, in.UserID)
+// endOldSessions ends the session that a new one replaces, and those beyond
+// [MaxSessions].
+func endOldSessions(ctx context.Context, tx *sqlx.Tx, in SignIn) error {
+	_, err := tx.ExecContext(ctx, `
+		DELETE FROM sessions
+		 WHERE token_hash = $2 OR token_hash IN (
+			SELECT token_hash FROM sessions WHERE user_id = $1 AND token_hash <> $3 AND token_hash IS DISTINCT FROM $2
+			 ORDER BY last_seen_at DESC, id OFFSET $4)`, in.UserID, in.Replaces, in.Session[:], MaxSessions-1)
+	return err
+}
+
+// verifyStill makes sure that a user is active with the password that was
+// verified, and uses up the proof of a second factor or finds that none is needed.
+func verifyStill(ctx context.Context, tx *sqlx.Tx, userID uuid.UUID, passwordHash string, proof Proof) error {
+	var still bool
+	err := tx.GetContext(ctx, &still, `
+		SELECT password_hash = $2 AND status = 'active' FROM users WHERE id = $1 AND password_hash IS NOT NULL FOR SHARE`, userID, passwordHash)
+	if errors.Is(err, sql.ErrNoRows) || err == nil && !still {
+		return ErrWrongState
+	}
+	if err != nil {
+		return err
+	}
+	if proof != (Proof{}) {
+		return proof.take(ctx, tx, userID)
 	}
 	var needed bool
 	if err := tx.GetContext(ctx, &needed, `
-		SELECT EXISTS (SELECT FROM second_factors WHERE user_id = $1 AND confirmed_at IS NOT NULL)`, in.UserID); err != nil {
+		SELECT EXISTS (SELECT FROM second_factors WHERE user_id = $1 AND confirmed_at IS NOT NULL)`, userID); err != nil {
 		return err
 	}
 	if needed {
@@ -109,16 +129,32 @@ func (s *Store) Sessions(ctx context.Context, userID uuid.UUID, current [32]byte
 		 ORDER BY token_hash = $2 DESC, last_seen_at DESC, id LIMIT $4`, userID, current[:], seconds(idle), limit)
 }
 
-// EndSession signs a browser out. Ending one that is over is no error.
-func (s *Store) EndSession(ctx context.Context, tokenHash [32]byte) (err error) {
+// EndSession signs a browser out, from a network address. Ending a session that is
+// over is no error, and no deed.
+func (s *Store) EndSession(ctx context.Context, tokenHash [32]byte, address string) (err error) {
 	defer translate(&err, "end session")
-	_, err = s.db.ExecContext(ctx, `DELETE FROM sessions WHERE token_hash = $1`, tokenHash[:])
-	return err
+	return s.transact(ctx, func(tx *sqlx.Tx) error {
+		var user struct {
+			ID    uuid.UUID `db:"id"`
+			Email string    `db:"email"`
+		}
+		err := tx.GetContext(ctx, &user, `
+			WITH ended AS (DELETE FROM sessions WHERE token_hash = $1 RETURNING user_id)
+			SELECT u.id, u.email FROM users u JOIN ended e ON e.user_id = u.id`, tokenHash[:])
+		if errors.Is(err, sql.ErrNoRows) {
+			return nil
+		}
+		if err != nil {
+			return err
+		}
+		by := AuditEntry{Actor: roster.Actor{Kind: roster.ActorUser, ID: user.ID, Label: user.Email}, Address: address}
+		return audit(ctx, tx, by.on("session.sign_out", "user", user.ID))
+	})
 }
 
 // EndSessionOf signs one browser of a user out. ErrNotFound if the user has no
 // such session, or no more.
-func (s *Store) EndSessionOf(ctx context.Context, userID, id uuid.UUID, by Entry) (err error) {
+func (s *Store) EndSessionOf(ctx context.Context, userID, id uuid.UUID, by AuditEntry) (err error) {
 	defer translate(&err, "end session %s of user %s", id, userID)
 	return s.transact(ctx, func(tx *sqlx.Tx) error {
 		r, err := tx.ExecContext(ctx, `DELETE FROM sessions WHERE user_id = $1 AND id = $2`, userID, id)
@@ -134,7 +170,7 @@ func (s *Store) EndSessionOf(ctx context.Context, userID, id uuid.UUID, by Entry
 
 // EndSessions signs a user out everywhere but in the session kept; nil keeps
 // none. It returns how many it ended; to end none is no deed.
-func (s *Store) EndSessions(ctx context.Context, userID uuid.UUID, kept []byte, by Entry) (ended int64, err error) {
+func (s *Store) EndSessions(ctx context.Context, userID uuid.UUID, kept []byte, by AuditEntry) (ended int64, err error) {
 	defer translate(&err, "end sessions of user %s", userID)
 	err = s.transact(ctx, func(tx *sqlx.Tx) error {
 		r, err := tx.ExecContext(ctx, `DELETE FROM sessions WHERE user_id = $1 AND token_hash IS DISTINCT FROM $2`, userID, kept)
@@ -160,7 +196,7 @@ type PasswordChange struct {
 // ChangePassword sets a new password, ends all other sessions and every link to
 // a new password. [ErrWrongState] if the old password is no longer that, and
 // ErrNotFound if the session is over.
-func (s *Store) ChangePassword(ctx context.Context, c PasswordChange, by Entry) (err error) {
+func (s *Store) ChangePassword(ctx context.Context, c PasswordChange, by AuditEntry) (err error) {
 	defer translate(&err, "change password of user %s", c.UserID)
 	return s.transact(ctx, func(tx *sqlx.Tx) error {
 		r, err := tx.ExecContext(ctx, `
@@ -183,7 +219,7 @@ func (s *Store) ChangePassword(ctx context.Context, c PasswordChange, by Entry) 
 // they are, and ends all others of the user. ErrNotFound if it is over.
 func renewSession(ctx context.Context, tx *sqlx.Tx, userID uuid.UUID, current, renewed [32]byte) error {
 	r, err := tx.ExecContext(ctx, `
-		UPDATE sessions SET token_hash = $3 WHERE user_id = $1 AND token_hash = $2`, userID, current[:], renewed[:])
+		UPDATE sessions SET token_hash = $3, authenticated_at = now() WHERE user_id = $1 AND token_hash = $2`, userID, current[:], renewed[:])
 	if err != nil {
 		return err
 	}

@@ -28,7 +28,7 @@ type source struct {
 // filters, have tests of their own.
 func TestEveryStatementPrepares(t *testing.T) {
 	t.Parallel()
-	h := newHouse(t)
+	h := newTestEnv(t)
 	src := readSource(t)
 	prepared := 0
 	for at, query := range src.whole {

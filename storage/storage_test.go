@@ -12,10 +12,10 @@ import (
 	"github.com/google/uuid"
 	"go.uber.org/goleak"
 
-	"rollcall/internal/pgtest"
 	"rollcall/roster"
 	"rollcall/storage"
 	"rollcall/tabular"
+	"rollcall/test/pgtest"
 )
 
 // TestMain has rapid draw fewer cases than it would: each is some hundred
@@ -27,24 +27,24 @@ func TestMain(m *testing.M) {
 	goleak.VerifyTestMain(pgtest.Around(m))
 }
 
-// house is a database of its own.
-type house struct {
+// testEnv is a database of its own.
+type testEnv struct {
 	*testing.T
 	*storage.Store
 	ctx context.Context
 	url string
 }
 
-func newHouse(t *testing.T) *house {
+func newTestEnv(t *testing.T) *testEnv {
 	t.Helper()
 	url := pgtest.New(t)
-	return &house{T: t, Store: openStore(t, url), ctx: t.Context(), url: url}
+	return &testEnv{T: t, Store: openStore(t, url), ctx: t.Context(), url: url}
 }
 
-// owned is the house as the owner of its tables.
-func (h *house) owned() *house {
+// owned is the database as the owner of its tables.
+func (h *testEnv) owned() *testEnv {
 	h.Helper()
-	return &house{T: h.T, Store: openStore(h.T, pgtest.Owner(h, h.url)), ctx: h.ctx, url: h.url}
+	return &testEnv{T: h.T, Store: openStore(h.T, pgtest.Owner(h, h.url)), ctx: h.ctx, url: h.url}
 }
 
 func openStore(t *testing.T, url string) *storage.Store {
@@ -58,10 +58,10 @@ func openStore(t *testing.T, url string) *storage.Store {
 }
 
 // by is the caller of most tests, from the address of RFC 5737.
-var by = storage.Entry{Actor: roster.Actor{Kind: roster.ActorConfig, Label: "test"}, Address: "192.0.2.7"}
+var by = storage.AuditEntry{Actor: roster.Actor{Kind: roster.ActorConfig, Label: "test"}, Address: "192.0.2.7"}
 
 // must fails the test at once over an error.
-func (h *house) must(err error) {
+func (h *testEnv) must(err error) {
 	h.Helper()
 	if err != nil {
 		h.Fatal(err)
@@ -70,24 +70,24 @@ func (h *house) must(err error) {
 
 // exec changes the database behind the Store's back: time that passed, a
 // worker that died.
-func (h *house) exec(query string, args ...any) {
+func (h *testEnv) exec(query string, args ...any) {
 	h.Helper()
 	_, err := h.DB().ExecContext(h.ctx, query, args...)
 	h.must(err)
 }
 
-// in is the house for a subtest, as good as new and made faster. Subtests that
-// share a house are not parallel.
-func (h *house) in(t *testing.T) *house {
+// in is the database for a subtest, as good as new and made faster. Subtests that
+// share a database are not parallel.
+func (h *testEnv) in(t *testing.T) *testEnv {
 	t.Helper()
-	h = &house{T: t, Store: h.Store, ctx: t.Context(), url: h.url}
+	h = &testEnv{T: t, Store: h.Store, ctx: t.Context(), url: h.url}
 	pgtest.AsOwner(t, h.url, `TRUNCATE users, imports, import_errors, audit_log CASCADE`)
 	h.exec(`UPDATE mail_state SET released_at = now(), paused_until = NULL, pauses = 0`)
 	return h
 }
 
 // one reads a single value.
-func one[T any](h *house, query string, args ...any) (v T) {
+func one[T any](h *testEnv, query string, args ...any) (v T) {
 	h.Helper()
 	h.must(h.DB().QueryRowContext(h.ctx, query, args...).Scan(&v))
 	return v
@@ -114,21 +114,21 @@ func upload(data []byte, key string, o roster.Options) storage.Upload {
 		Finish: func() (string, roster.Options, error) { return "people.csv", o, nil }}
 }
 
-func (h *house) receive(o roster.Options) *roster.Import {
+func (h *testEnv) receive(o roster.Options) *roster.Import {
 	h.Helper()
 	received, err := h.ReceiveImport(h.ctx, upload([]byte("email,name\n"), "", o))
 	h.must(err)
 	return received.Import
 }
 
-func (h *house) read(id uuid.UUID) *roster.Import {
+func (h *testEnv) read(id uuid.UUID) *roster.Import {
 	h.Helper()
 	i, err := h.Import(h.ctx, id)
 	h.must(err)
 	return i
 }
 
-func (h *house) claim(id uuid.UUID) *storage.Claim {
+func (h *testEnv) claim(id uuid.UUID) *storage.Claim {
 	h.Helper()
 	c, err := h.ClaimImport(h.ctx, id, time.Minute)
 	h.must(err)
@@ -136,7 +136,7 @@ func (h *house) claim(id uuid.UUID) *storage.Claim {
 }
 
 // importing brings an import of n rows to where they are to be written.
-func (h *house) importing(o roster.Options, n int64) *storage.Claim {
+func (h *testEnv) importing(o roster.Options, n int64) *storage.Claim {
 	h.Helper()
 	c := h.claim(h.receive(o).ID)
 	h.must(h.SaveChecked(h.ctx, c, storage.Checked{To: at(n + 2), Rows: n, Valid: n, Last: true}))
@@ -152,14 +152,14 @@ func at(row int64) tabular.Position {
 }
 
 // newcomer is a row of the file; its address is name@example.com.
-func newcomer(row int64, name string, change ...func(*storage.Newcomer)) storage.Newcomer {
+func newcomer(row int64, name string, change ...func(*storage.UserRow)) storage.UserRow {
 	id, err := uuid.NewV7()
 	if err != nil {
 		panic(err)
 	}
 	email := name + "@example.com"
-	n := storage.Newcomer{ID: id, Row: row, Line: row,
-		Person: roster.Person{Email: email, EmailKey: email, Name: name, Role: roster.RoleUser}}
+	n := storage.UserRow{ID: id, Row: row, Line: row,
+		UserFields: roster.UserFields{Email: email, EmailKey: email, Name: name, Role: roster.RoleUser}}
 	for _, c := range change {
 		c(&n)
 	}
@@ -167,21 +167,21 @@ func newcomer(row int64, name string, change ...func(*storage.Newcomer)) storage
 }
 
 // imported makes an import that has created users of these names.
-func (h *house) imported(o roster.Options, names ...string) (*roster.Import, []storage.Newcomer) {
+func (h *testEnv) imported(o roster.Options, names ...string) (*roster.Import, []storage.UserRow) {
 	h.Helper()
 	c := h.importing(o, int64(len(names)))
-	people := make([]storage.Newcomer, len(names))
+	people := make([]storage.UserRow, len(names))
 	for i, name := range names {
 		people[i] = newcomer(int64(i+2), name)
 	}
 	_, err := h.ApplyBatch(h.ctx, c, storage.Batch{
-		To: at(int64(len(names) + 2)), Rows: int64(len(names)), Newcomers: append([]storage.Newcomer(nil), people...), Last: true})
+		To: at(int64(len(names) + 2)), Rows: int64(len(names)), Newcomers: append([]storage.UserRow(nil), people...), Last: true})
 	h.must(err)
 	return h.read(c.Import.ID), people
 }
 
 // active makes a user with a password.
-func (h *house) active(name string, role roster.Role) uuid.UUID {
+func (h *testEnv) active(name string, role roster.Role) uuid.UUID {
 	h.Helper()
 	email := name + "@example.com"
 	id, err := h.CreateUser(h.ctx, storage.NewUser{Email: email, EmailKey: email, Name: name, Role: role, PasswordHash: "hash"}, 0, by)
@@ -190,13 +190,13 @@ func (h *house) active(name string, role roster.Role) uuid.UUID {
 }
 
 // signIn opens a session of an active user.
-func (h *house) signIn(session [32]byte, user uuid.UUID, life time.Duration, by storage.Entry) {
+func (h *testEnv) signIn(session [32]byte, user uuid.UUID, life time.Duration, by storage.AuditEntry) {
 	h.Helper()
 	password := one[string](h, `SELECT password_hash FROM users WHERE id = $1`, user)
 	h.must(h.CreateSession(h.ctx, storage.SignIn{UserID: user, PasswordHash: password, Session: session, Browser: "Firefox on Linux", Life: life}, by))
 }
 
-func (h *house) user(id uuid.UUID) *roster.User {
+func (h *testEnv) user(id uuid.UUID) *roster.User {
 	h.Helper()
 	u, err := h.User(h.ctx, id)
 	h.must(err)
@@ -204,7 +204,7 @@ func (h *house) user(id uuid.UUID) *roster.User {
 }
 
 // audited fails the test unless the log tells of a deed as often as it was done.
-func (h *house) audited(action string, target uuid.UUID, want int) {
+func (h *testEnv) audited(action string, target uuid.UUID, want int) {
 	h.Helper()
 	got := one[int](h, `SELECT count(*) FROM audit_log WHERE action = $1 AND ($2::uuid IS NULL OR target_id = $2)`,
 		action, uuid.NullUUID{UUID: target, Valid: target != uuid.Nil})
@@ -214,7 +214,7 @@ func (h *house) audited(action string, target uuid.UUID, want int) {
 }
 
 // undrifted fails the test where counters and invitations differ.
-func (h *house) undrifted(id uuid.UUID) {
+func (h *testEnv) undrifted(id uuid.UUID) {
 	h.Helper()
 	drift, err := h.InvitationCountsDrift(h.ctx, id)
 	h.must(err)

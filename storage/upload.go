@@ -1,6 +1,7 @@
 package storage
 
 import (
+	"cmp"
 	"context"
 	"crypto/sha256"
 	"database/sql"
@@ -12,6 +13,7 @@ import (
 	"github.com/google/uuid"
 	"github.com/jmoiron/sqlx"
 
+	"rollcall/apitypes"
 	"rollcall/roster"
 )
 
@@ -21,24 +23,31 @@ const ChunkSize = 1 << 20
 
 // Upload is a file on its way in.
 type Upload struct {
-	By             Entry
+	By             AuditEntry
 	IdempotencyKey string // "" for none
 	// Next returns the file's next ChunkSize bytes, fewer only at the end,
-	// and io.EOF after the last. The slice is used until the next call.
+	// and io.EOF after the last. The slice is used until the next call, the last
+	// one until ReceiveImport returns.
 	Next func() ([]byte, error)
 	// Finish is called once, after the last chunk: only then a multipart
 	// body has told its options.
 	Finish func() (filename string, o roster.Options, err error)
+	// Warnings are what the body gives reason to tell, asked for after Finish;
+	// nil: nothing. They are no part of what an Idempotency-Key stands for.
+	Warnings func() []roster.Warning
 	// SealSecret makes the secret of the webhook, if the options name one
 	// that the caller does not have yet.
-	SealSecret Sealing
+	SealSecret NewSealedSecret
+	// DailyBytes is how many bytes of files the caller may store on a day (UTC);
+	// 0: any number.
+	DailyBytes int64
 	// TraceParent is the span the work on the import belongs under, as a W3C
 	// traceparent; "": none.
 	TraceParent string
 }
 
-// Received is what became of an Upload.
-type Received struct {
+// UploadResult is what became of an Upload.
+type UploadResult struct {
 	Import   *roster.Import
 	Created  bool  // false: the Idempotency-Key had led to this import before
 	Dispatch int64 // number of the task to ring; 0 if nothing was created
@@ -47,88 +56,149 @@ type Received struct {
 	Webhook *Webhook
 }
 
-// ReceiveImport stores the bytes and the import row in one transaction: when it
-// returns nil, both are committed. Memory is one chunk, whatever the size.
+// ReceiveImport stores the bytes and the import: when it returns nil, both are
+// committed. A file of one chunk is stored with its import, in one transaction,
+// once all of it is there. The chunks of a larger one are committed as they come
+// and removed if the upload fails. Memory is one chunk, whatever the size, and no
+// transaction is open while Next or Finish is called.
 //
 // With an Idempotency-Key the same bytes and options lead to the same import:
 // [ErrKeyArriving] while the first is still arriving, [ErrKeyReused] for other
-// bytes or options. Errors of Next and Finish are returned wrapped.
-func (s *Store) ReceiveImport(ctx context.Context, u Upload) (_ Received, err error) {
+// bytes or options. [ErrBudget] if the file is more than what is left of
+// DailyBytes. Errors of Next and Finish are returned wrapped.
+func (s *Store) ReceiveImport(ctx context.Context, u Upload) (_ UploadResult, err error) {
 	defer translate(&err, "receive import")
-	tx, err := s.db.BeginTxx(ctx, nil) // not transact: a body cannot be read twice
+	id, err := uuid.NewV7()
 	if err != nil {
-		return Received{}, err
+		return UploadResult{}, err
+	}
+	r := reception{Upload: u, store: s, id: id}
+	defer func() {
+		if r.spool != nil {
+			r.spool.close(ctx, err != nil)
+		}
+	}()
+	size, sum, err := drain(u.Next, func(seq int, chunk []byte) error { return r.add(ctx, seq, chunk) })
+	if err != nil {
+		return UploadResult{}, err
+	}
+	filename, options, err := u.Finish()
+	if err != nil {
+		return UploadResult{}, bodyError{err}
+	}
+	tx, err := s.db.BeginTxx(ctx, readCommitted) // not transact: a secret may be sealed once only
+	if err != nil {
+		return UploadResult{}, err
 	}
 	defer tx.Rollback()
-	// A body comes as slowly as its sender's line; the reader bounds that.
-	if _, err := tx.ExecContext(ctx, `SET LOCAL idle_in_transaction_session_timeout = '5min'`); err != nil {
-		return Received{}, err
-	}
-	received, err := receive(ctx, tx, u)
+	received, err := r.commit(ctx, tx, newFile{filename, size, sum, u.TraceParent}, options)
 	if err != nil {
-		return Received{}, err
+		return UploadResult{}, err
 	}
 	return received, tx.Commit()
 }
 
-func receive(ctx context.Context, tx *sqlx.Tx, u Upload) (Received, error) {
-	caller := u.By.Actor.Key()
-	known, err := lockKey(ctx, tx, caller, u.IdempotencyKey)
-	if err != nil {
-		return Received{}, err
+// reception is an upload being received.
+type reception struct {
+	Upload
+	store   *Store
+	id      uuid.UUID // of the import to be
+	first   []byte    // the file's first chunk, until there is a second; nil: none
+	spool   *spool    // of a file of several chunks; nil: there is no need of one, or not yet
+	discard bool      // the file is read only to be compared
+}
+
+// add takes a chunk of the file. The first one is shorter than [ChunkSize] only
+// if it is the last.
+func (r *reception) add(ctx context.Context, seq int, chunk []byte) error {
+	if r.discard {
+		return nil
 	}
-	id, err := uuid.NewV7()
-	if err != nil {
-		return Received{}, err
+	if seq == 0 && len(chunk) < ChunkSize {
+		r.first = chunk
+		return nil
 	}
-	store := func(seq int, chunk []byte) error {
-		_, err := tx.ExecContext(ctx, `INSERT INTO import_chunks (import_id, seq, data) VALUES ($1, $2, $3)`, id, seq, chunk)
-		return err
-	}
-	if known != nil {
-		store = func(int, []byte) error { return nil } // read only to be compared
-	}
-	size, sum, err := drain(u.Next, store)
-	if err != nil {
-		return Received{}, err
-	}
-	filename, options, err := u.Finish()
-	if err != nil {
-		return Received{}, bodyError{err}
-	}
-	print, err := fingerprint(sum, options)
-	if err != nil {
-		return Received{}, err
-	}
-	if known != nil {
-		if known.Fingerprint != print {
-			return Received{}, ErrKeyReused
+	if seq == 0 {
+		spool, known, err := r.store.openSpool(ctx, r.id, r.By.Actor.Key(), r.IdempotencyKey)
+		if r.spool, r.discard = spool, known != nil; err != nil || known != nil {
+			return err
 		}
-		var r importRow
-		if err := tx.GetContext(ctx, &r, `SELECT `+importColumns+` FROM imports WHERE id = $1`, known.ImportID); err != nil {
-			return Received{}, err
-		}
-		i, err := r.asImport()
-		return Received{Import: i}, err
 	}
-	i, err := insertImport(ctx, tx, id, u.By, newFile{filename, size, sum, u.TraceParent}, options)
+	if r.spool == nil {
+		return fmt.Errorf("chunk %d follows a short one", seq)
+	}
+	return r.spool.add(ctx, seq, chunk)
+}
+
+// commit writes the import, and the file if it is not there yet.
+func (r *reception) commit(ctx context.Context, tx *sqlx.Tx, f newFile, options roster.Options) (UploadResult, error) {
+	caller := r.By.Actor.Key()
+	print, err := fingerprint(f.sum, options)
 	if err != nil {
-		return Received{}, err
+		return UploadResult{}, err
 	}
-	if u.IdempotencyKey != "" {
+	if r.spool != nil {
+		if err := r.spool.take(ctx, tx, r.IdempotencyKey); err != nil {
+			return UploadResult{}, err
+		}
+	}
+	known, err := lockKey(ctx, tx, caller, r.IdempotencyKey)
+	switch {
+	case err != nil:
+		return UploadResult{}, err
+	case known != nil:
+		return knownImport(ctx, tx, known, print)
+	case r.discard:
+		return UploadResult{}, ErrKeyArriving // what it led to was purged meanwhile: send it again
+	}
+	if r.first != nil {
+		if _, err := tx.ExecContext(ctx, `INSERT INTO import_chunks (import_id, seq, data) VALUES ($1, 0, $2)`, r.id, r.first); err != nil {
+			return UploadResult{}, err
+		}
+	}
+	i, err := insertImport(ctx, tx, r.id, r.By, f, options)
+	if err != nil {
+		return UploadResult{}, err
+	}
+	if r.Warnings != nil {
+		if err := setWarnings(ctx, tx, i, r.Warnings()); err != nil {
+			return UploadResult{}, err
+		}
+	}
+	if r.IdempotencyKey != "" {
 		if _, err := tx.ExecContext(ctx, `
 			INSERT INTO idempotency_keys (caller, key, fingerprint, import_id) VALUES ($1, $2, $3, $4)`,
-			caller, u.IdempotencyKey, print[:], id); err != nil {
-			return Received{}, err
+			caller, r.IdempotencyKey, print[:], r.id); err != nil {
+			return UploadResult{}, err
 		}
 	}
 	var hook *Webhook
 	if options.WebhookURL != "" {
-		if hook, err = insertWebhook(ctx, tx, options.WebhookURL, u.SealSecret, u.By); err != nil {
-			return Received{}, err
+		if hook, err = insertWebhook(ctx, tx, options.WebhookURL, apitypes.ImportEvents(), r.SealSecret, r.By); err != nil {
+			return UploadResult{}, err
+		}
+		if err := followImports(ctx, tx, options.WebhookURL, r.By.Actor); err != nil {
+			return UploadResult{}, err
 		}
 	}
-	return Received{Import: i, Created: true, Dispatch: 1, Webhook: hook}, nil
+	if err := spendBudget(ctx, tx, r.By.Actor, f.size, r.DailyBytes); err != nil { // last: uploads of one caller wait here for each other
+		return UploadResult{}, err
+	}
+	return UploadResult{Import: i, Created: true, Dispatch: 1, Webhook: hook}, nil
+}
+
+// knownImport is what an Idempotency-Key led to, if the bytes and options are the
+// same.
+func knownImport(ctx context.Context, tx *sqlx.Tx, known *knownKey, print [32]byte) (UploadResult, error) {
+	if known.Fingerprint != print {
+		return UploadResult{}, ErrKeyReused
+	}
+	var r importRow
+	if err := tx.GetContext(ctx, &r, `SELECT `+importColumns+` FROM imports WHERE id = $1`, known.ImportID); err != nil {
+		return UploadResult{}, err
+	}
+	i, err := r.asImport()
+	return UploadResult{Import: i}, err
 }
 
 // drain hands every chunk to store and returns the size and hash of all.
@@ -157,8 +227,9 @@ type knownKey struct {
 }
 
 // lockKey takes hold of an Idempotency-Key until the transaction ends, and
-// returns what it led to, nil if nothing yet. The lock is advisory: it dies with
-// the connection, so a server killed in mid-upload blocks nobody.
+// returns what it led to, nil if nothing yet. [ErrKeyArriving] while another
+// upload has it. The entry of one whose process has ended lets it go after
+// [spoolDead].
 func lockKey(ctx context.Context, tx *sqlx.Tx, caller, key string) (*knownKey, error) {
 	if key == "" {
 		return nil, nil
@@ -169,6 +240,18 @@ func lockKey(ctx context.Context, tx *sqlx.Tx, caller, key string) (*knownKey, e
 		return nil, err
 	}
 	if !locked {
+		return nil, ErrKeyArriving
+	}
+	if _, err := tx.ExecContext(ctx, `
+		UPDATE import_uploads SET key = NULL
+		 WHERE caller = $1 AND key = $2 AND alive_at < clock_timestamp() - make_interval(secs => $3)`, caller, key, seconds(spoolDead)); err != nil {
+		return nil, err
+	}
+	var arriving bool
+	if err := tx.GetContext(ctx, &arriving, `SELECT EXISTS (SELECT FROM import_uploads WHERE caller = $1 AND key = $2)`, caller, key); err != nil {
+		return nil, err
+	}
+	if arriving {
 		return nil, ErrKeyArriving
 	}
 	var row struct {
@@ -203,7 +286,7 @@ type newFile struct {
 	traceParent string // "" for none
 }
 
-func insertImport(ctx context.Context, tx *sqlx.Tx, id uuid.UUID, by Entry, f newFile, o roster.Options) (*roster.Import, error) {
+func insertImport(ctx context.Context, tx *sqlx.Tx, id uuid.UUID, by AuditEntry, f newFile, o roster.Options) (*roster.Import, error) {
 	var mapping *string
 	if o.Mapping != nil {
 		raw, err := json.Marshal(o.Mapping)
@@ -213,14 +296,23 @@ func insertImport(ctx context.Context, tx *sqlx.Tx, id uuid.UUID, by Entry, f ne
 		text := string(raw)
 		mapping = &text
 	}
+	var valueMap *string
+	if o.ValueMap != nil {
+		var err error
+		if valueMap, err = jsonText(o.ValueMap); err != nil {
+			return nil, err
+		}
+	}
 	var r importRow
 	if err := tx.GetContext(ctx, &r, `
 		INSERT INTO imports (id, dry_run, on_duplicate, send_invitations, encoding, delimiter, mapping, webhook_url,
-		                     filename, size_bytes, sha256, actor_kind, actor_id, actor, dispatch, rung_at, trace_parent)
-		VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12, $13, $14, 1, now(), NULLIF($15, ''))
+		                     filename, size_bytes, sha256, actor_kind, actor_id, actor, dispatch, enqueued_at, trace_parent, blank, source, missing, max_disable,
+		                     value_map, profile, attributes, sheet, header_row, notify)
+		VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12, $13, $14, 1, now(), NULLIF($15, ''), $16, $17, $18, $19, $20, $21, $22, $23, $24, $25)
 		RETURNING `+importColumns,
 		id, o.DryRun, o.OnDuplicate, o.SendInvitations, o.Encoding, o.Delimiter, mapping, o.WebhookURL,
-		f.name, f.size, f.sum[:], by.Actor.Kind, by.Actor.ID, by.Actor.Label, f.traceParent); err != nil {
+		f.name, f.size, f.sum[:], by.Actor.Kind, by.Actor.ID, by.Actor.Label, f.traceParent, cmp.Or(o.Blank, roster.BlankKeep), cmp.Or(o.Source, roster.DefaultSource),
+		cmp.Or(o.Missing, roster.MissingKeep), o.MaxDisable, valueMap, o.Profile, textArray(append([]string{}, o.Attributes...)), o.Sheet, o.HeaderRow, textArray(append([]string{}, o.Notify...))); err != nil {
 		return nil, err
 	}
 	entry := by.on("import.create", "import", id).with(map[string]any{"dry_run": o.DryRun, "size_bytes": f.size})
@@ -230,100 +322,15 @@ func insertImport(ctx context.Context, tx *sqlx.Tx, id uuid.UUID, by Entry, f ne
 	return r.asImport()
 }
 
-// OpenUpload reads an import's file from a byte on. Every chunk is a query of
-// its own, so a slow reader holds no transaction open. A read returns
-// [ErrPurged] once retention has taken the file. Its io.EOF is the end of the
-// file: no other error is one or wraps one.
-func (s *Store) OpenUpload(ctx context.Context, id uuid.UUID, offset int64) io.Reader {
-	return &uploadReader{ctx: ctx, store: s, id: id, offset: offset}
-}
-
-// uploadReader has the chunk it hands out, and the one behind it on its way once
-// a second one was asked for: who reads two reads all.
-type uploadReader struct {
-	ctx    context.Context
-	store  *Store
-	id     uuid.UUID
-	offset int64
-	chunk  []byte
-	last   bool
-	began  bool               // a chunk has been read
-	coming chan uploadedChunk // the next one; nil: nobody has asked for it
-}
-
-// uploadedChunk is a chunk and what is known of its file, or why it cannot be read.
-type uploadedChunk struct {
-	Data   []byte `db:"data"`
-	Size   int64  `db:"size_bytes"`
-	Ended  bool   `db:"ended"`
-	Purged bool   `db:"purged"`
-	err    error
-}
-
-func (r *uploadReader) Read(p []byte) (int, error) {
-	for len(r.chunk) == 0 {
-		if r.last {
-			return 0, io.EOF
-		}
-		if err := r.fetch(); err != nil {
-			return 0, err
-		}
-	}
-	n := copy(p, r.chunk)
-	r.chunk = r.chunk[n:]
-	r.offset += int64(n)
-	return n, nil
-}
-
-func (r *uploadReader) fetch() (err error) {
-	defer translate(&err, "read upload of import %s", r.id)
-	seq := r.offset / ChunkSize
-	c := r.take(seq)
-	switch {
-	case c.err != nil:
-		return c.err
-	case c.Purged:
-		return ErrPurged
-	case r.offset >= c.Size:
-		r.last = true
+// setWarnings stores the warnings that a new import begins with.
+func setWarnings(ctx context.Context, tx *sqlx.Tx, i *roster.Import, warnings []roster.Warning) error {
+	if len(warnings) == 0 {
 		return nil
-	case c.Data == nil && c.Ended:
-		return ErrPurged // just now
-	case c.Data == nil:
-		return fmt.Errorf("chunk %d is missing", seq)
 	}
-	r.last = (seq+1)*ChunkSize >= c.Size
-	if skip := int(r.offset % ChunkSize); skip < len(c.Data) {
-		r.chunk = c.Data[skip:]
-	}
-	if r.began && !r.last {
-		coming := make(chan uploadedChunk, 1) // whoever reads no further leaves it there
-		r.coming = coming
-		go func() { coming <- r.store.uploadedChunk(r.ctx, r.id, seq+1) }()
-	}
-	r.began = true
-	return nil
-}
-
-// take waits for the chunk that is on its way, or reads it.
-func (r *uploadReader) take(seq int64) uploadedChunk {
-	if r.coming == nil {
-		return r.store.uploadedChunk(r.ctx, r.id, seq)
-	}
-	c := <-r.coming // bounded by the same context
-	r.coming = nil
-	return c
-}
-
-func (s *Store) uploadedChunk(ctx context.Context, id uuid.UUID, seq int64) (c uploadedChunk) {
-	// Prepared, because only then the driver asks for bytea in binary.
-	stmt, err := s.statement(ctx, `
-		SELECT c.data, i.size_bytes, i.finished_at IS NOT NULL AS ended, i.purged_at IS NOT NULL AS purged
-		  FROM imports i LEFT JOIN import_chunks c ON c.import_id = i.id AND c.seq = $2
-		 WHERE i.id = $1`)
+	text, err := jsonText(warnings)
 	if err != nil {
-		return uploadedChunk{err: err}
+		return err
 	}
-	c.err = stmt.GetContext(ctx, &c, id, seq)
-	return c
+	i.Warnings = warnings
+	return tx.GetContext(ctx, &i.Revision, `UPDATE imports SET warnings = $2 WHERE id = $1 RETURNING revision`, i.ID, text)
 }

@@ -8,6 +8,7 @@ import (
 	"math/rand/v2"
 	"testing"
 	"testing/iotest"
+	"time"
 
 	"github.com/google/go-cmp/cmp"
 	"github.com/google/uuid"
@@ -26,7 +27,7 @@ func noise(n int) []byte {
 
 func TestUploadComesBackByteForByte(t *testing.T) {
 	t.Parallel()
-	h := newHouse(t)
+	h := newTestEnv(t)
 	const c = storage.ChunkSize
 	for _, size := range []int{0, 1, c - 1, c, c + 1, 2*c + 12345} {
 		data := noise(size)
@@ -58,7 +59,7 @@ func TestUploadComesBackByteForByte(t *testing.T) {
 
 func TestReceivedImportIsWhatWasAsked(t *testing.T) {
 	t.Parallel()
-	h := newHouse(t)
+	h := newTestEnv(t)
 	o := roster.Options{DryRun: true, OnDuplicate: roster.UpdateDuplicates, SendInvitations: true, Encoding: "utf-16", Delimiter: ";",
 		Mapping: map[string]string{"email": `the "mail"`}, WebhookURL: ""}
 	u := upload([]byte("x"), "", o)
@@ -83,7 +84,7 @@ func TestReceivedImportIsWhatWasAsked(t *testing.T) {
 
 func TestIdempotencyKey(t *testing.T) {
 	t.Parallel()
-	h := newHouse(t)
+	h := newTestEnv(t)
 	data := noise(storage.ChunkSize + 5)
 	first, err := h.ReceiveImport(h.ctx, upload(data, "k", roster.Options{}))
 	h.must(err)
@@ -113,27 +114,32 @@ func TestIdempotencyKey(t *testing.T) {
 
 func TestIdempotencyKeyStillArriving(t *testing.T) {
 	t.Parallel()
-	h := newHouse(t)
+	h := newTestEnv(t)
 	half, goOn := make(chan struct{}), make(chan struct{})
-	slow := upload(noise(10), "k", roster.Options{})
-	next := slow.Next
-	slow.Next = func() ([]byte, error) {
-		close(half)
-		<-goOn
-		slow.Next = next
+	data := noise(storage.ChunkSize + 10) // a smaller one is there before it is received
+	u := upload(data, "k", roster.Options{})
+	next, calls := u.Next, 0
+	u.Next = func() ([]byte, error) {
+		if calls++; calls == 2 {
+			close(half)
+			<-goOn
+		}
 		return next()
 	}
-	u := slow
-	u.Next = func() ([]byte, error) { return slow.Next() }
 	done := make(chan error)
 	go func() { _, err := h.ReceiveImport(h.ctx, u); done <- err }()
 	<-half
-	if _, err := h.ReceiveImport(h.ctx, upload(noise(10), "k", roster.Options{})); !errors.Is(err, storage.ErrKeyArriving) {
-		t.Errorf("while the first arrives: %v", err)
+	for _, other := range [][]byte{data, noise(10)} {
+		if _, err := h.ReceiveImport(h.ctx, upload(other, "k", roster.Options{})); !errors.Is(err, storage.ErrKeyArriving) {
+			t.Errorf("%d bytes while the first arrives: %v", len(other), err)
+		}
+	}
+	if n := one[int](h, `SELECT count(*) FROM pg_stat_activity WHERE datname = current_database() AND state LIKE 'idle in transaction%'`); n != 0 {
+		t.Errorf("%d transactions are open while a client takes its time", n)
 	}
 	close(goOn)
 	h.must(<-done)
-	if r, err := h.ReceiveImport(h.ctx, upload(noise(10), "k", roster.Options{})); err != nil || r.Created {
+	if r, err := h.ReceiveImport(h.ctx, upload(data, "k", roster.Options{})); err != nil || r.Created {
 		t.Errorf("after the first: %+v, %v", r, err)
 	}
 	outcomes := parallel(20, func(int) error {
@@ -151,7 +157,7 @@ func TestIdempotencyKeyStillArriving(t *testing.T) {
 // TestFailingBodyLeavesNothing: and is not taken for a failing database.
 func TestFailingBodyLeavesNothing(t *testing.T) {
 	t.Parallel()
-	h := newHouse(t)
+	h := newTestEnv(t)
 	chunks := file(noise(storage.ChunkSize))
 	cut := upload(nil, "k", roster.Options{})
 	cut.Next = func() ([]byte, error) {
@@ -171,7 +177,7 @@ func TestFailingBodyLeavesNothing(t *testing.T) {
 			t.Errorf("%s: %v", name, err)
 		}
 	}
-	for _, table := range []string{"imports", "import_chunks", "idempotency_keys", "audit_log"} {
+	for _, table := range []string{"imports", "import_chunks", "import_uploads", "upload_budgets", "idempotency_keys", "audit_log"} {
 		if got := one[int](h, `SELECT count(*) FROM `+table); got != 0 {
 			t.Errorf("%d rows in %s", got, table)
 		}
@@ -181,9 +187,96 @@ func TestFailingBodyLeavesNothing(t *testing.T) {
 	}
 }
 
+// TestUploadOfADeadProcess: its chunks are removed and its key is free again, and
+// an upload that lives is left alone.
+func TestUploadOfADeadProcess(t *testing.T) {
+	t.Parallel()
+	h := newTestEnv(t)
+	half, goOn := make(chan struct{}), make(chan struct{})
+	receive := func(key string) <-chan error {
+		u := upload(noise(2*storage.ChunkSize), key, roster.Options{})
+		next, calls := u.Next, 0
+		u.Next = func() ([]byte, error) {
+			if calls++; calls == 3 {
+				half <- struct{}{}
+				<-goOn
+			}
+			return next()
+		}
+		done := make(chan error, 1)
+		go func() { _, err := h.ReceiveImport(h.ctx, u); done <- err }()
+		<-half
+		return done
+	}
+	alive, dead := receive("alive"), receive("dead")
+	h.exec(`UPDATE import_uploads SET alive_at = now() - interval '1 minute' WHERE key = 'dead'`)
+	if r, err := h.ReceiveImport(h.ctx, upload(noise(10), "dead", roster.Options{})); err != nil || !r.Created {
+		t.Errorf("the key of a dead upload: %+v, %v", r, err)
+	}
+	if done, err := h.PurgeUpload(h.ctx); err != nil || !done {
+		t.Errorf("a minute after its end: %v, %v", done, err)
+	}
+	h.exec(`UPDATE import_uploads SET alive_at = now() - interval '1 hour' WHERE key IS NULL`)
+	for done := false; !done; {
+		var err error
+		done, err = h.PurgeUpload(h.ctx)
+		h.must(err)
+	}
+	if n := one[int](h, `SELECT count(*) FROM import_chunks c WHERE NOT EXISTS (SELECT FROM imports i WHERE i.id = c.import_id)`); n != 2 {
+		t.Errorf("%d chunks are left, want the 2 of the upload that lives", n)
+	}
+	close(goOn)
+	if err := <-dead; !errors.Is(err, storage.ErrUnavailable) {
+		t.Errorf("an upload taken for dead goes on: %v", err)
+	}
+	h.must(<-alive)
+	if n := one[int](h, `SELECT count(*) FROM import_uploads`); n != 0 {
+		t.Errorf("%d uploads are left", n)
+	}
+}
+
+func TestUploadBudget(t *testing.T) {
+	t.Parallel()
+	h := newTestEnv(t)
+	store := func(size int, who roster.Actor) error {
+		u := upload(noise(size), "", roster.Options{})
+		u.DailyBytes = 3 * storage.ChunkSize
+		u.By.Actor = who
+		_, err := h.ReceiveImport(h.ctx, u)
+		return err
+	}
+	who := roster.Actor{Kind: roster.ActorToken, ID: uuid.New()}
+	other := roster.Actor{Kind: roster.ActorToken, ID: uuid.New()}
+	for n, c := range []struct {
+		size int
+		who  roster.Actor
+		want error
+	}{
+		{4 * storage.ChunkSize, who, storage.ErrBudget}, {2 * storage.ChunkSize, who, nil}, {storage.ChunkSize + 1, who, storage.ErrBudget},
+		{storage.ChunkSize, who, nil}, {1, who, storage.ErrBudget}, {0, who, nil}, {1, other, nil},
+	} {
+		if err := store(c.size, c.who); !errors.Is(err, c.want) {
+			t.Errorf("upload %d: %v, want %v", n, err, c.want)
+		}
+	}
+	if b, err := h.UploadBudget(h.ctx, other, 3*storage.ChunkSize); err != nil || b.Left != 3*storage.ChunkSize-1 || b.Reset <= 0 || b.Reset > 24*time.Hour {
+		t.Errorf("%+v, %v", b, err)
+	}
+	if n := one[int](h, `SELECT count(*) FROM import_chunks`); n != 4 {
+		t.Errorf("%d chunks, those of refused files included", n)
+	}
+	h.exec(`UPDATE upload_budgets SET day = day - 1`)
+	h.must(store(1, who))
+	h.exec(`UPDATE upload_budgets SET day = day - 1`)
+	h.must(h.PurgeUploadBudgets(h.ctx))
+	if n := one[int](h, `SELECT count(*) FROM upload_budgets`); n != 1 {
+		t.Errorf("%d days are counted", n)
+	}
+}
+
 func TestUploadThatIsNotThere(t *testing.T) {
 	t.Parallel()
-	h := newHouse(t)
+	h := newTestEnv(t)
 	if _, err := io.ReadAll(h.OpenUpload(h.ctx, uuid.New(), 0)); !errors.Is(err, storage.ErrNotFound) {
 		t.Errorf("no such import: %v", err)
 	}

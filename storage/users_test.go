@@ -10,14 +10,14 @@ import (
 	"github.com/google/go-cmp/cmp/cmpopts"
 	"github.com/google/uuid"
 
-	"rollcall/internal/pgtest"
 	"rollcall/roster"
 	"rollcall/storage"
+	"rollcall/test/pgtest"
 )
 
 func TestCreateUser(t *testing.T) {
 	t.Parallel()
-	h := newHouse(t)
+	h := newTestEnv(t)
 	ann := storage.NewUser{Email: "Ann@Example.com", EmailKey: "ann@example.com", Name: "Ann", Role: roster.RoleAdmin}
 	id, err := h.CreateUser(h.ctx, ann, time.Hour, by)
 	h.must(err)
@@ -52,7 +52,7 @@ func TestCreateUser(t *testing.T) {
 
 func TestEnsureAdmin(t *testing.T) {
 	t.Parallel()
-	h := newHouse(t)
+	h := newTestEnv(t)
 	id := h.active("ann", roster.RoleUser)
 	h.exec(`UPDATE users SET status = 'disabled'`)
 	for _, hash := range []string{"a", "b"} {
@@ -65,9 +65,9 @@ func TestEnsureAdmin(t *testing.T) {
 	}
 }
 
-// people fills a house with users of all kinds; the last is the newest.
-func people(t *testing.T) (h *house, importID uuid.UUID) {
-	h = newHouse(t)
+// people fills a database with users of all kinds; the last is the newest.
+func people(t *testing.T) (h *testEnv, importID uuid.UUID) {
+	h = newTestEnv(t)
 	i, _ := h.imported(roster.Options{SendInvitations: true}, "carl", "Dora", "100%", "1000", "eve")
 	h.active("boss", roster.RoleAdmin)
 	h.exec(`UPDATE users SET department = 'Navy' WHERE name IN ('Dora', 'eve')`)
@@ -140,7 +140,7 @@ func TestUsersAreFilteredAndPaged(t *testing.T) {
 }
 
 // findAll goes through all pages of a list, each of which must tell the total.
-func (h *house) findAll(f storage.UserFilter, total int64, limit int) (names []string) {
+func (h *testEnv) findAll(f storage.UserFilter, total int64, limit int) (names []string) {
 	h.Helper()
 	for f.Limit = limit; ; {
 		page, n, err := h.FindUsers(h.ctx, f)
@@ -197,7 +197,7 @@ func TestManyUsers(t *testing.T) {
 
 func TestSessions(t *testing.T) {
 	t.Parallel()
-	h := newHouse(t)
+	h := newTestEnv(t)
 	ann := h.active("ann", roster.RoleAdmin)
 	const idle = time.Hour
 	for name, c := range map[string]struct {
@@ -227,12 +227,12 @@ func TestSessions(t *testing.T) {
 	h.exec(`DELETE FROM sessions`)
 	h.signIn(hash(2), ann, time.Hour, by)
 	h.signIn(hash(3), ann, -time.Hour, by)
-	h.must(h.EndSession(h.ctx, hash(9)))
-	h.must(h.ForgetSessions(h.ctx))
+	h.must(h.EndSession(h.ctx, hash(9), "192.0.2.1"))
+	h.must(h.PurgeSessions(h.ctx))
 	if _, err := h.SessionUser(h.ctx, hash(2), idle); err != nil || one[int](h, `SELECT count(*) FROM sessions`) != 1 {
 		t.Errorf("the wrong sessions were forgotten: %v", err)
 	}
-	h.must(h.EndSession(h.ctx, hash(2)))
+	h.must(h.EndSession(h.ctx, hash(2), "192.0.2.1"))
 	if _, err := h.SessionUser(h.ctx, hash(2), idle); !errors.Is(err, storage.ErrNotFound) {
 		t.Errorf("signed out: %v", err)
 	}
@@ -240,7 +240,7 @@ func TestSessions(t *testing.T) {
 
 func TestTokens(t *testing.T) {
 	t.Parallel()
-	h := newHouse(t)
+	h := newTestEnv(t)
 	forever, err := h.CreateToken(h.ctx, "hr", hash(1), []string{"imports", "imports:read"}, 0, by)
 	h.must(err)
 	short, err := h.CreateToken(h.ctx, "ci", hash(2), []string{"admin"}, time.Hour, by)
@@ -286,7 +286,7 @@ func TestTokens(t *testing.T) {
 
 func TestEmailSettings(t *testing.T) {
 	t.Parallel()
-	h := newHouse(t)
+	h := newTestEnv(t)
 	if e, err := h.EmailSettings(h.ctx); e != nil || err != nil {
 		t.Errorf("before any: %+v, %v", e, err)
 	}
@@ -314,7 +314,7 @@ func TestEmailSettings(t *testing.T) {
 
 func TestSessionsOfAUser(t *testing.T) {
 	t.Parallel()
-	h := newHouse(t)
+	h := newTestEnv(t)
 	ann, bob := h.active("ann", roster.RoleAdmin), h.active("bob", roster.RoleUser)
 	from := by
 	from.Address = "192.0.2.7"
@@ -350,7 +350,7 @@ func TestSessionsOfAUser(t *testing.T) {
 func slice(h [32]byte) []byte { return h[:] }
 
 // sessions lists where a user is signed in.
-func (h *house) sessions(user uuid.UUID, current [32]byte, want int) []storage.Session {
+func (h *testEnv) sessions(user uuid.UUID, current [32]byte, want int) []storage.Session {
 	h.Helper()
 	sessions, err := h.Sessions(h.ctx, user, current, time.Hour, 10)
 	h.must(err)
@@ -362,7 +362,7 @@ func (h *house) sessions(user uuid.UUID, current [32]byte, want int) []storage.S
 
 func TestChangePassword(t *testing.T) {
 	t.Parallel()
-	h := newHouse(t)
+	h := newTestEnv(t)
 	ann := h.active("ann", roster.RoleAdmin)
 	old := one[string](h, `SELECT password_hash FROM users WHERE id = $1`, ann)
 	for n := range 3 {
@@ -384,7 +384,7 @@ func TestChangePassword(t *testing.T) {
 		}
 	}
 	if n := one[int](h, `SELECT count(*) FROM users, sessions WHERE password_hash = $1`, old); n != 3 {
-		t.Errorf("refusals changed something: %d sessions", n)
+		t.Errorf("rowErrors changed something: %d sessions", n)
 	}
 	h.must(h.ChangePassword(h.ctx, change, by))
 	if one[string](h, `SELECT password_hash || reset_count FROM users WHERE id = $1`, ann) != "new1" {

@@ -95,6 +95,10 @@ func (d utf16Decoder) Transform(dst, src []byte, atEOF bool) (nDst, nSrc int, er
 		if size == 0 {
 			return nDst, nSrc, transform.ErrShortSrc
 		}
+		if size == 1 && (src[nSrc] == 0x1A || src[nSrc] == 0) {
+			nSrc++ // a Ctrl-Z or NUL put behind the text byte-wise
+			continue
+		}
 		if r < 0 {
 			if nDst == len(dst) {
 				return nDst, nSrc, transform.ErrShortDst

@@ -51,6 +51,11 @@ func findDelimiter(text []byte, whole bool) byte {
 	if len(records) == 0 {
 		return best
 	}
+	if inner, ok := unwrapLines(text); ok && records[0] == (tally{}) {
+		if unwrapped := survey(inner, whole); len(unwrapped) > 0 {
+			records = unwrapped
+		}
+	}
 	for i := range delimiters {
 		cells := records[0][i] + 1
 		if cells == 1 {
@@ -112,7 +117,7 @@ func countUntil(text []byte, physical bool) (t tally, size int, complete bool) {
 			continue
 		case c == '\n' || c == '\r':
 			return t, i + 1, true
-		case c == ' ' && atStart:
+		case c == ' ' && atStart, c == '=' && atStart && i+1 < len(text) && text[i+1] == '"':
 			continue
 		}
 		d := strings.IndexByte(delimiters, c)

@@ -1,6 +1,7 @@
 package tabular
 
 import (
+	"cmp"
 	"errors"
 	"fmt"
 	"strings"
@@ -44,6 +45,13 @@ type Options struct {
 	// Delimiter is empty to find it, else one of `,`, `;`, a tab and `|`, or
 	// its name: comma, semicolon, tab, pipe.
 	Delimiter string
+	// HeaderRow is the row with the names of the columns, from 1; 0: the first that
+	// isn't blank. The delimiter is found from there on.
+	HeaderRow int64
+	// Sheet says that the file is a sheet converted by package workbook: UTF-8 with
+	// commas, in which a record is a row of the sheet, whatever its cells look like.
+	// Encoding and Delimiter don't matter then.
+	Sheet bool
 	// MaxRecordBytes caps the text of one record, counted in UTF-8 without
 	// its line end. 0 means DefaultMaxRecordBytes.
 	MaxRecordBytes int
@@ -72,8 +80,8 @@ func (o Options) encoding() (string, error) {
 	switch name := strings.ToLower(strings.TrimSpace(o.Encoding)); name {
 	case "":
 		return encodingUTF8, nil
-	case encodingAuto, encodingUTF16:
-		return name, nil
+	case encodingAuto, encodingUTF16, "utf16", "utf_16":
+		return strings.Replace(strings.ReplaceAll(name, "_", "-"), "utf16", encodingUTF16, 1), nil
 	default:
 		return canonicalEncoding(name)
 	}
@@ -88,6 +96,8 @@ type Format struct {
 	Encoding string `json:"encoding"`
 	// Delimiter is one of `,`, `;`, a tab and `|`.
 	Delimiter string `json:"delimiter"`
+	// Sheet: see [Options].
+	Sheet bool `json:"sheet,omitempty"`
 	// MaxRecordBytes and MaxCells are the limits in force.
 	MaxRecordBytes int `json:"max_record_bytes"`
 	MaxCells       int `json:"max_cells"`
@@ -101,13 +111,7 @@ func limits(maxRecordBytes, maxCells int) (recordBytes, cells int, err error) {
 	case maxCells < 0:
 		return 0, 0, fmt.Errorf("cells: %w", ErrInvalidLimit)
 	}
-	if maxRecordBytes == 0 {
-		maxRecordBytes = DefaultMaxRecordBytes
-	}
-	if maxCells == 0 {
-		maxCells = DefaultMaxCells
-	}
-	return maxRecordBytes, maxCells, nil
+	return cmp.Or(maxRecordBytes, DefaultMaxRecordBytes), cmp.Or(maxCells, DefaultMaxCells), nil
 }
 
 // parseDelimiter takes a delimiter or its name.

@@ -21,6 +21,7 @@ func (r *Reader) parseQuoted(w []byte, first line, ended, full bool) (extent, bo
 	limit := r.format.MaxRecordBytes
 	r.cells, r.text = r.cells[:0], r.text[:0]
 	count, next := 0, 0
+	surplus := false // a cell beyond the limit that is not empty
 	for {
 		value, end, s := r.cell(w, next)
 		if s == atEnd && ended {
@@ -29,6 +30,8 @@ func (r *Reader) parseQuoted(w []byte, first line, ended, full bool) (extent, bo
 		if s == atLineEnd || s == atDelimiter {
 			if count++; count <= r.format.MaxCells {
 				r.cells = append(r.cells, value)
+			} else if len(bytes.TrimSpace(value)) > 0 {
+				surplus = true
 			}
 		}
 		switch s {
@@ -46,7 +49,7 @@ func (r *Reader) parseQuoted(w []byte, first line, ended, full bool) (extent, bo
 			if end > len(first.text) {
 				e.lines += lineEnds(w[:end])
 			}
-			if count > r.format.MaxCells {
+			if surplus {
 				e.fault = Fault{Kind: FaultTooManyCells, Cell: -1, Limit: r.format.MaxCells}
 			}
 			return r.checked(e, w[:end]), true
@@ -94,10 +97,15 @@ func lineEnds(b []byte) int64 {
 }
 
 // cell reads the cell that starts at w[i]. It returns the value and the index
-// of what the cell ends at; the value only if that is sound.
+// of what the cell ends at; the value only if that is sound. `="0042"`, with
+// which programs keep a spreadsheet from dropping zeros, is read as "0042".
 func (r *Reader) cell(w []byte, i int) (value []byte, end int, s stop) {
-	if open := r.passBlanks(w, i); open < len(w) && w[open] == '"' {
+	open := r.skipBlanks(w, i)
+	if open < len(w) && w[open] == '"' {
 		return r.quotedCell(w, open+1)
+	}
+	if open+1 < len(w) && w[open] == '=' && w[open+1] == '"' {
+		return r.quotedCell(w, open+2)
 	}
 	for end = i; end < len(w); end++ {
 		switch w[end] {
@@ -135,7 +143,7 @@ func (r *Reader) quotedCell(w []byte, i int) (value []byte, end int, s stop) {
 		r.text = append(r.text, value...)
 		value = r.text[kept:]
 	}
-	end = r.passBlanks(w, end+1)
+	end = r.skipBlanks(w, end+1)
 	switch {
 	case end == len(w):
 		return value, end, atEnd
@@ -148,9 +156,9 @@ func (r *Reader) quotedCell(w []byte, i int) (value []byte, end int, s stop) {
 	}
 }
 
-// passBlanks returns the index of the first byte from w[i] on that is neither
+// skipBlanks returns the index of the first byte from w[i] on that is neither
 // a space nor a tab, or that is the delimiter.
-func (r *Reader) passBlanks(w []byte, i int) int {
+func (r *Reader) skipBlanks(w []byte, i int) int {
 	for i < len(w) && (w[i] == ' ' || w[i] == '\t') && w[i] != r.delim {
 		i++
 	}

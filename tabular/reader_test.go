@@ -204,11 +204,29 @@ func TestNext(t *testing.T) {
 			{number: 1, line: 1, cells: cells("1", "2", "3", "4")},
 			{number: 2, line: 2, cells: cells("1", "2", "3", "")},
 		}},
-		"more cells than the limit": {in: "1,2,3,4,\n\"1\",2,3,\"4\",\"5\n\"\n6\n", opts: small, want: []row{
+		"more cells than the limit": {in: "1,2,3,4,5\n\"1\",2,3,\"4\",\"5\n\"\n6\n", opts: small, want: []row{
 			{number: 1, line: 1, cells: cells("1", "2", "3", "4"), fault: tabular.FaultTooManyCells, cell: -1},
 			{number: 2, line: 2, cells: cells("1", "2", "3", "4"), fault: tabular.FaultTooManyCells, cell: -1},
 			{number: 3, line: 4, cells: cells("6")},
 		}},
+		"empty cells beyond the limit": {in: "1,2,3,4,,, \t,\n\"1\",2,3,\"4\",\" \",\n6\n", opts: small, want: []row{
+			{number: 1, line: 1, cells: cells("1", "2", "3", "4")},
+			{number: 2, line: 2, cells: cells("1", "2", "3", "4")},
+			{number: 3, line: 3, cells: cells("6")},
+		}},
+		"text as formulas": {in: "a,b\n=\"0042\", =\"a,b\"\n=\"x\"&\"y\",1\n", want: []row{
+			{number: 1, line: 1, cells: cells("a", "b")},
+			{number: 2, line: 2, cells: cells("0042", "a,b")},
+			{number: 3, line: 3, cells: cells("=\"x\"&\"y\"", "1"), fault: tabular.FaultStrayQuote, cell: 0},
+		}},
+		"Ctrl-Z at the end":                 {in: "a,b\r\n1,2\r\n\x1a", want: []row{{number: 1, line: 1, cells: cells("a", "b")}, {number: 2, line: 2, cells: cells("1", "2")}}},
+		"Ctrl-Z on a line at the end":       {in: "a,b\n1,2\n\x1a\r\n", want: []row{{number: 1, line: 1, cells: cells("a", "b")}, {number: 2, line: 2, cells: cells("1", "2")}}},
+		"Ctrl-Z and blank lines at the end": {in: "a,b\n1,2\n\x1a\x1a\n\n \n\x1a\n", want: []row{{number: 1, line: 1, cells: cells("a", "b")}, {number: 2, line: 2, cells: cells("1", "2")}}},
+		"a mark on a line at the end":       {in: "a,b\n1,2\n\ufeff\n", want: []row{{number: 1, line: 1, cells: cells("a", "b")}, {number: 2, line: 2, cells: cells("1", "2")}}},
+		"Ctrl-Z behind the last cell":       {in: "a,b\n1,2\x1a", want: []row{{number: 1, line: 1, cells: cells("a", "b")}, {number: 2, line: 2, cells: cells("1", "2")}}},
+		"NULs up to the end":                {in: "a,b\n1,2\n" + strings.Repeat("\x00", 5000), want: []row{{number: 1, line: 1, cells: cells("a", "b")}, {number: 2, line: 2, cells: cells("1", "2")}}},
+		"a byte order mark at the end":      {in: "a,b\n1,2\n\ufeff", want: []row{{number: 1, line: 1, cells: cells("a", "b")}, {number: 2, line: 2, cells: cells("1", "2")}}},
+		"Ctrl-Z in mid-file is text":        {in: "a,b\n\x1a\n1,2\n", want: []row{{number: 1, line: 1, cells: cells("a", "b")}, {number: 2, line: 2, cells: cells("\x1a")}, {number: 3, line: 3, cells: cells("1", "2")}}},
 		"NUL": {in: "a,b\n1,\x002\n3,4\n", want: []row{
 			{number: 1, line: 1, cells: cells("a", "b")},
 			{number: 2, line: 2, cells: cells("1", "\x002"), fault: tabular.FaultNUL, cell: 1},

@@ -7,41 +7,42 @@ import (
 	"unicode/utf8"
 )
 
-// keptBytes is how much is kept, for showing, of a line too long to be kept,
-// and, for guessing, of text that is not valid.
+// keptBytes is how much is kept of a line that is too long, for display, and of
+// text that is not valid, for guessing its encoding.
 const keptBytes = 4 << 10
 
-// extent is what scan found at the start of the window. Its cells are in the
-// Reader.
+// extent describes the record that scan found at the start of the window. The cells
+// are in Reader.cells.
 type extent struct {
-	size  int   // bytes from the start of the record to where reading goes on
+	size  int   // bytes from the start of the record to where reading continues
 	lines int64 // line ends among them
-	open  bool  // reading goes on behind the next line end after size
-	fault Fault // of no kind if the record is sound
+	open  bool  // reading continues after the next line end after size
+	fault Fault // its Kind is "" if the record is valid
+	plain bool  // see Record.Plain
 }
 
 // scan finds the record at the start of the window. At the end of the file it
 // returns io.EOF.
 //
-// A quoted cell may hold line ends, so a quote that is never closed looks far
-// ahead, through record limit or file. Reading then goes on at the second
-// physical line of the record, so that one stray quote does not swallow the
-// rows behind it. That this reads any byte only a bounded number of times,
-// whatever the file, is seen so:
+// A quoted cell may contain line ends, so scan looks for the end of a quote that is
+// never closed up to the record limit or the end of the file. Reading then
+// continues at the second physical line of the record, so that one stray quote
+// doesn't consume the rows after it. Each byte is still read only a bounded number
+// of times, whatever the file contains:
 //
-//   - Each quote passed on the way turns "within quotes" to "without" or back,
-//     a doubled one twice, but for the one that is a fault and ends the record.
-//   - A record can reach beyond its first line only by being within quotes at
-//     its end, so that line has an odd number of quotes.
-//   - A line with an even number of quotes that is entered within quotes is
-//     left within quotes, if at all. One with an odd number leaves them, so
-//     the record ends no later than that line does.
+//   - Each quote on the way switches between "within quotes" and "outside", a
+//     doubled one twice, except a faulty one, which ends the record.
+//   - A record extends beyond its first line only if it is within quotes at the
+//     end of that line, so that line has an odd number of quotes.
+//   - A line with an even number of quotes that starts within quotes also ends
+//     within quotes. One with an odd number ends outside, so the record ends
+//     there at the latest.
 //
-// So looking ahead from an odd line passes even lines, up to the next odd one.
-// None of the lines between, read again, looks ahead: two looks ahead share at
-// most the odd line at which one ends and the next begins. A byte is looked at
-// once as part of its own record and at most twice ahead of it; and as the
-// window doubles whenever it was too small, at most a few times each.
+// So looking ahead from an odd line passes even lines up to the next odd one. When
+// the lines in between are read again, none of them looks ahead, so two such looks
+// overlap at most in one odd line. A byte is read once as part of its own record
+// and at most twice by looking ahead, and each of these at most a few times, because
+// the window doubles whenever it is too small.
 func (r *Reader) scan() (extent, error) {
 	longest := r.format.MaxRecordBytes + len("\r\n")
 	for {
@@ -54,17 +55,27 @@ func (r *Reader) scan() (extent, error) {
 		if e, ok := r.parse(window, ended); ok {
 			return e, nil
 		}
-		if err := r.more(min(2*len(window)+1, longest)); err != nil {
+		if err := r.fill(min(2*len(window)+1, longest)); err != nil {
 			return extent{}, err
 		}
 	}
 }
 
-// parse finds the record at the start of w. ended says that the file ends with
-// w. It reports false if it takes more of the file to tell, which is never so
-// once w has room for a record as long as the limit and for its line end: what
-// is found does not depend on how the file was cut in reads.
+// parse finds the record at the start of w. ended means that the file ends with w.
+// It reports false if it needs more of the file, which never happens once w has
+// space for a record of the maximum length and its line end. The result doesn't
+// depend on the sizes of the reads.
 func (r *Reader) parse(w []byte, ended bool) (extent, bool) {
+	if !r.quoting {
+		if e, ok := r.parseSimple(w); ok {
+			return e, true
+		}
+	}
+	return r.parseAny(w, ended)
+}
+
+// parseAny is parse without the shortcut for simple records.
+func (r *Reader) parseAny(w []byte, ended bool) (extent, bool) {
 	limit := r.format.MaxRecordBytes
 	full := len(w) == limit+len("\r\n")
 	text, size, ok := r.line(w, ended)
@@ -73,12 +84,13 @@ func (r *Reader) parse(w []byte, ended bool) (extent, bool) {
 	}
 	first := line{text: w[:min(text, limit)], size: size, long: text > limit}
 	if !ok {
-		// There is no line end but perhaps a CR at the very end, which may be
-		// half of one.
+		// There is no line end, except perhaps a CR as the last byte, which may be
+		// half of a CRLF.
 		first = line{text: w[:limit], size: len(w) - 1, long: true, open: true}
 	}
+	r.quoting = bytes.IndexByte(first.text, '"') >= 0
 	switch {
-	case bytes.IndexByte(first.text, '"') >= 0:
+	case r.quoting:
 		return r.parseQuoted(w, first, ended, full)
 	case first.long:
 		return r.faulty(first, Fault{Kind: FaultTooLong, Cell: -1, Limit: limit}), true
@@ -92,14 +104,14 @@ func (r *Reader) parse(w []byte, ended bool) (extent, bool) {
 
 // line is a physical line at the start of the window.
 type line struct {
-	text []byte // without its line end; no more than the record limit
-	size int    // bytes to what comes behind it
+	text []byte // without its line end; at most the record limit
+	size int    // bytes up to the next line
 	long bool   // text is only its beginning
-	open bool   // its end is somewhere behind size
+	open bool   // its end is somewhere after size
 }
 
-// line finds the end of the physical line at the start of w, and what comes
-// behind it. It reports false if there is none, or half of one.
+// line finds the end of the physical line at the start of w, and the start of the
+// next line. It reports false if w has no line end, or may end with half of one.
 func (r *Reader) line(w []byte, ended bool) (text, size int, ok bool) {
 	lf := r.nextLF()
 	head := w[:min(lf, len(w))]
@@ -125,9 +137,9 @@ func (r *Reader) line(w []byte, ended bool) (text, size int, ok bool) {
 	}
 }
 
-// nextLF returns where the first LF in the window is, or the length of the
-// window or more if there is none. It never searches the same bytes twice, so
-// that a file with bare CRs, in which the next LF is far away, costs no more.
+// nextLF returns the index of the first LF in the window, or at least the length of
+// the window if there is none. It never searches the same bytes twice, which keeps
+// files with bare CRs fast, where the next LF may be far away.
 func (r *Reader) nextLF() int {
 	r.frontier = max(r.frontier, r.start)
 	if r.frontier < r.end && r.buf[r.frontier] != '\n' {
@@ -140,8 +152,9 @@ func (r *Reader) nextLF() int {
 	return r.frontier - r.start
 }
 
-// split cuts a line without quotes into cells. It reports false, and keeps
-// only the first, if there are too many.
+// split cuts a line without quotes into cells. If there are too many, it reports
+// false and keeps the first ones. Empty cells beyond the limit are dropped, because
+// spreadsheets write thousands of them after a row.
 func (r *Reader) split(text []byte) bool {
 	cells := r.cells[:0]
 	for {
@@ -154,17 +167,27 @@ func (r *Reader) split(text []byte) bool {
 		text = text[i+1:]
 		if len(cells) == r.format.MaxCells {
 			r.cells = cells
-			return false
+			return r.onlyBlankCells(text)
 		}
 	}
 }
 
-// checked completes a record whose cells are split: its text must be valid and
+// onlyBlankCells reports whether text has only blank cells.
+func (r *Reader) onlyBlankCells(text []byte) bool {
+	for _, c := range text {
+		if c != r.delim && c != ' ' && c != '\t' {
+			return false
+		}
+	}
+	return true
+}
+
+// checked completes a record whose cells are split. Its text must be valid UTF-8
 // without NUL.
 func (r *Reader) checked(e extent, text []byte) extent {
 	if !utf8.Valid(text) {
 		e.fault = Fault{Kind: FaultEncoding, Cell: r.firstCell(func(c []byte) bool { return !utf8.Valid(c) })}
-		r.suspect(text)
+		r.noteInvalid(text)
 		r.repair()
 		return e
 	}
@@ -175,8 +198,8 @@ func (r *Reader) checked(e extent, text []byte) extent {
 	return e
 }
 
-// beyondASCII reports whether text has other characters than ASCII. It looks at
-// eight bytes at a time, since most files have none.
+// beyondASCII reports whether text has characters beyond ASCII. It checks eight bytes
+// at a time, because most files have none.
 func beyondASCII(text []byte) bool {
 	const high = 0x8080808080808080
 	for ; len(text) >= 8; text = text[8:] {
@@ -192,14 +215,14 @@ func beyondASCII(text []byte) bool {
 	return false
 }
 
-// suspect keeps some of the text that is not valid, for LikelyEncoding.
-func (r *Reader) suspect(text []byte) {
-	if room := keptBytes - len(r.suspects); room > 0 && r.format.Encoding == encodingUTF8 {
-		r.suspects = append(append(r.suspects, text[:min(len(text), room)]...), '\n')
+// noteInvalid keeps some of the text that is not valid, for LikelyEncoding.
+func (r *Reader) noteInvalid(text []byte) {
+	if room := keptBytes - len(r.invalidSample); room > 0 && r.format.Encoding == encodingUTF8 {
+		r.invalidSample = append(append(r.invalidSample, text[:min(len(text), room)]...), '\n')
 	}
 }
 
-// firstCell returns the index of the first cell that is, or -1.
+// firstCell returns the index of the first cell for which is returns true, or -1.
 func (r *Reader) firstCell(is func([]byte) bool) int {
 	for i, c := range r.cells {
 		if is(c) {
@@ -216,12 +239,12 @@ func (r *Reader) repair() {
 	}
 }
 
-// faulty completes a record that is not sound: its cells are those of its
-// first physical line, and reading goes on behind that.
+// faulty completes a record with a fault: its cells are those of its first physical
+// line, and reading continues after that line.
 func (r *Reader) faulty(first line, fault Fault) extent {
 	text := first.text
 	if first.long {
-		// Moving behind the line may overwrite the buffer.
+		// Skipping the rest of the line may overwrite the buffer.
 		text = wholeRunes(text[:min(len(text), keptBytes)])
 		r.kept = append(r.kept[:0], text...)
 		text = r.kept
@@ -230,7 +253,7 @@ func (r *Reader) faulty(first line, fault Fault) extent {
 	return r.checked(extent{size: first.size, lines: 1, open: first.open, fault: fault}, text)
 }
 
-// wholeRunes drops a character cut off at the end of b.
+// wholeRunes removes an incomplete character at the end of b.
 func wholeRunes(b []byte) []byte {
 	for i := 1; i < utf8.UTFMax && i <= len(b); i++ {
 		if tail := b[len(b)-i:]; utf8.RuneStart(tail[0]) {

@@ -8,8 +8,8 @@ import (
 	"golang.org/x/text/transform"
 )
 
-// finding is what the beginning of a file tells about the whole.
-type finding struct {
+// sniffResult is what the beginning of a file tells about the whole.
+type sniffResult struct {
 	encoding  string // canonical name
 	mark      int    // bytes of the byte order mark
 	delimiter byte
@@ -17,15 +17,15 @@ type finding struct {
 }
 
 // sniff settles how to read a file from a sample of its beginning. declared is
-// a canonical encoding, "auto" or "utf-16"; delimiter is empty to find it.
+// a canonical encoding, "auto" or "utf-16".
 // whole says that the sample is all there is. The error is a *FileError or
 // wraps ErrUnknownDelimiter.
-func sniff(sample []byte, whole bool, declared, delimiter string) (finding, error) {
-	var found finding
+func sniff(sample []byte, whole bool, declared string, o Options) (sniffResult, error) {
+	var found sniffResult
 	if whole && len(bytes.TrimSpace(sample)) == 0 {
 		return found, &FileError{Kind: FileEmpty}
 	}
-	if reason := foreign(sample); reason != "" {
+	if reason := detectNonCSV(sample); reason != "" {
 		return found, &FileError{Kind: FileMalformed, Reason: reason}
 	}
 	var err error
@@ -36,6 +36,9 @@ func sniff(sample []byte, whole bool, declared, delimiter string) (finding, erro
 	if err != nil {
 		return found, err
 	}
+	if whole {
+		text = trimEnd(text)
+	}
 	if whole && len(bytes.TrimSpace(text)) == 0 {
 		return found, &FileError{Kind: FileEmpty}
 	}
@@ -43,32 +46,49 @@ func sniff(sample []byte, whole bool, declared, delimiter string) (finding, erro
 		return found, &FileError{Kind: FileMalformed, Reason: reason}
 	}
 	if !utf8.Valid(header(text)) {
-		likely := Guess(sample)
+		likely := SureGuess(sample)
 		if likely == found.encoding {
 			likely = ""
 		}
 		return found, &FileError{Kind: FileEncoding, Declared: found.encoding, Likely: likely}
 	}
-	return found, found.settleDelimiter(text, whole, delimiter)
+	return found, found.settleDelimiter(text, whole, o)
 }
 
 // settleDelimiter obeys, in this order, the caller, a `sep=` line and the look
 // of the text.
-func (f *finding) settleDelimiter(text []byte, whole bool, declared string) (err error) {
+func (f *sniffResult) settleDelimiter(text []byte, whole bool, o Options) (err error) {
 	named, rest, isSep := sepLine(text)
 	f.sepLine = isSep
 	switch {
-	case declared != "":
-		f.delimiter, err = parseDelimiter(declared)
+	case o.Delimiter != "":
+		f.delimiter, err = parseDelimiter(o.Delimiter)
 	case isSep:
 		if f.delimiter, err = parseDelimiter(named); err != nil {
 			return &FileError{Kind: FileMalformed, Reason: "The first line, sep=, asks for a delimiter that is not supported. " +
 				"Use a comma, a semicolon, a tab or a pipe."}
 		}
 	default:
-		f.delimiter = findDelimiter(rest, whole)
+		f.delimiter = findDelimiter(fromRow(rest, o.HeaderRow), whole)
 	}
 	return err
+}
+
+// fromRow drops the rows before one from a text. If there is nothing left, the text
+// stays as it is.
+func fromRow(text []byte, row int64) []byte {
+	rest := text
+	for ; row > 1 && len(rest) > 0; row-- {
+		_, size, _ := count(rest)
+		if size > 0 && size < len(rest) && rest[size-1] == '\r' && rest[size] == '\n' {
+			size++
+		}
+		rest = rest[size:]
+	}
+	if len(rest) == 0 {
+		return text
+	}
+	return rest
 }
 
 // decodeSample returns the sample in UTF-8, without a character cut off at its
@@ -119,12 +139,14 @@ func settleEncoding(sample []byte, declared string) (name string, mark int, err 
 		return found, mark, nil
 	case declared == encodingUTF16 && (found == "utf-16le" || found == "utf-16be"):
 		return found, mark, nil
+	case found == encodingUTF8 && declared == encodingUTF8Twice:
+		return declared, mark, nil
 	case found != "" && found != declared:
 		return "", 0, refuse(found)
 	case declared == encodingUTF16, declared == "utf-16le", declared == "utf-16be":
 		// Any CSV in UTF-16 has a line end or delimiter, and so a zero byte.
 		if len(sample) > 0 && bytes.IndexByte(sample, 0) < 0 {
-			return "", 0, refuse(Guess(sample))
+			return "", 0, refuse(SureGuess(sample))
 		}
 		if declared == encodingUTF16 {
 			declared = utf16Order(sample)

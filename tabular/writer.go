@@ -2,6 +2,7 @@ package tabular
 
 import (
 	"bufio"
+	"cmp"
 	"fmt"
 	"io"
 	"strings"
@@ -14,73 +15,81 @@ type WriterOptions struct {
 	// Mark begins the file with a UTF-8 byte order mark, without which Excel
 	// takes it to be in the encoding of the machine.
 	Mark bool
+
+	// Delimiter is one of `,`, `;`, a tab and `|`; "" is a comma.
+	Delimiter string
 }
 
-// Writer writes CSV by RFC 4180: UTF-8, commas, each record ended by CRLF. It
-// quotes a cell where that is needed to read it back with any delimiter, and
-// where white space at its ends would be lost. It does not guard against
-// formulas: see [Guard].
+// Writer writes CSV by RFC 4180 for spreadsheets: UTF-8, each record ended by
+// CRLF, each cell through [EscapeFormula]. It quotes a cell where that is needed to read it
+// back whatever delimiter a program assumes, and where white space at its ends
+// would be lost. A NUL, at which some programs cut a file off, becomes U+FFFD.
+//
+// Package encoding/csv would quote for one delimiter alone, and with CRLF at the
+// end of records change the line ends within cells.
 type Writer struct {
-	w   *bufio.Writer
-	err error
+	below     io.Writer
+	w         *bufio.Writer
+	delimiter string
 }
 
 // NewWriter returns a Writer to w. The mark is written with the first record,
 // or by Flush.
 func NewWriter(w io.Writer, o WriterOptions) *Writer {
-	b := bufio.NewWriterSize(w, 16<<10)
+	b := bufio.NewWriterSize(w, 32<<10)
 	if o.Mark {
 		// The buffer is empty, so this cannot fail.
 		_, _ = b.WriteString("\uFEFF")
 	}
-	return &Writer{w: b}
+	return &Writer{below: w, w: b, delimiter: cmp.Or(o.Delimiter, ",")}
 }
 
 // Write writes one record. An error of the writer below comes from this or a
 // later call.
-func (w *Writer) Write(cells []string) error {
-	if len(cells) == 1 && cells[0] == "" {
-		w.put(`""`) // an empty line would be no record
-	} else {
-		for i, c := range cells {
-			if i > 0 {
-				w.put(",")
-			}
-			w.cell(c)
+func (w *Writer) Write(cells ...string) error {
+	for i, c := range cells {
+		if i > 0 {
+			_, _ = w.w.WriteString(w.delimiter) // a bufio.Writer keeps its error
 		}
+		w.cell(EscapeFormula(strings.ReplaceAll(c, "\x00", "\uFFFD")))
 	}
-	w.put("\r\n")
-	return w.err
+	if len(cells) == 1 && cells[0] == "" {
+		_, _ = w.w.WriteString(`""`) // an empty line would be no record
+	}
+	if _, err := w.w.WriteString("\r\n"); err != nil {
+		return fmt.Errorf("write CSV: %w", err)
+	}
+	return nil
 }
 
-// Flush hands everything written to the writer below. It must follow the last
-// record.
+// Flush hands everything written to the writer below, and flushes that in turn
+// where it buffers, as an http.ResponseWriter does. It must follow the last record.
 func (w *Writer) Flush() error {
-	if w.err == nil {
-		if err := w.w.Flush(); err != nil {
-			w.err = fmt.Errorf("writing CSV: %w", err)
-		}
+	if err := w.w.Flush(); err != nil {
+		return fmt.Errorf("write CSV: %w", err)
 	}
-	return w.err
+	if f, ok := w.below.(interface{ Flush() }); ok {
+		f.Flush()
+	}
+	return nil
 }
 
 func (w *Writer) cell(s string) {
 	if !needsQuotes(s) {
-		w.put(s)
+		_, _ = w.w.WriteString(s)
 		return
 	}
-	w.put(`"`)
+	_ = w.w.WriteByte('"')
 	for {
-		i := strings.IndexByte(s, '"')
-		if i < 0 {
+		before, after, more := strings.Cut(s, `"`)
+		_, _ = w.w.WriteString(before)
+		if !more {
 			break
 		}
-		w.put(s[:i])
-		w.put(`""`)
-		s = s[i+1:]
+		_, _ = w.w.WriteString(`""`)
+		s = after
 	}
-	w.put(s)
-	w.put(`"`)
+	_ = w.w.WriteByte('"')
 }
 
 // needsQuotes reports whether a cell is quoted: if it has a quote, a line end
@@ -92,13 +101,4 @@ func needsQuotes(s string) bool {
 	first, _ := utf8.DecodeRuneInString(s)
 	last, _ := utf8.DecodeLastRuneInString(s)
 	return unicode.IsSpace(first) || unicode.IsSpace(last)
-}
-
-func (w *Writer) put(s string) {
-	if w.err != nil {
-		return
-	}
-	if _, err := w.w.WriteString(s); err != nil {
-		w.err = fmt.Errorf("writing CSV: %w", err)
-	}
 }

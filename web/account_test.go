@@ -12,7 +12,7 @@ import (
 const otherPassword = "nine calm herons wade on"
 
 // count reads a number from the database.
-func (h *house) count(query string, args ...any) (n int) {
+func (h *testEnv) count(query string, args ...any) (n int) {
 	h.Helper()
 	if err := h.store.DB().QueryRowContext(h.Context(), query, args...).Scan(&n); err != nil {
 		h.Fatal(err)
@@ -20,7 +20,7 @@ func (h *house) count(query string, args ...any) (n int) {
 	return n
 }
 
-// changeOwn sends the form that changes one's own password.
+// changeOwn submits the form that changes the user's own password.
 func (b *browser) changeOwn(current, password string) page {
 	b.Helper()
 	return b.post("/admin/account/password", "current", current, "password", password, "password_again", password)
@@ -28,7 +28,7 @@ func (b *browser) changeOwn(current, password string) page {
 
 func TestPasswordIsChanged(t *testing.T) {
 	t.Parallel()
-	h := newHouse(t)
+	h := newTestEnv(t)
 	id := h.addUser(userEmail, "Uma User", roster.RoleUser, userPassword)
 	b, other, left := h.browser(), h.browser(), h.browser()
 	for _, browser := range []*browser{b, other, left} {
@@ -38,14 +38,14 @@ func TestPasswordIsChanged(t *testing.T) {
 	at := b.request(http.MethodGet, "/", nil).URL
 	before := b.client.Jar.Cookies(at)[0]
 
-	b.follow(b.changeOwn(userPassword, otherPassword)).want(http.StatusOK).says("[role=status]", "The password is changed. Everywhere else you are signed out.")
+	b.follow(b.changeOwn(userPassword, otherPassword)).want(http.StatusOK).says("[role=status]", "Password changed. You've been signed out on all other devices.")
 	for _, browser := range []*browser{other, left} {
 		browser.get("/admin/account").want(http.StatusSeeOther)
 	}
 	if n := h.count(`SELECT count(*) FROM sessions`); n != 1 {
 		t.Errorf("%d sessions are left", n)
 	}
-	// Who has proved anew who they are has a new secret.
+	// Confirming the password replaces the session's secret.
 	h.browser().get("/admin/account", "Cookie", before.String()).want(http.StatusSeeOther)
 	h.browser().get("/reset/" + reset).want(http.StatusGone)
 	h.browser().post("/signin", "email", userEmail, "password", userPassword).want(http.StatusUnauthorized)
@@ -57,16 +57,16 @@ func TestPasswordIsChanged(t *testing.T) {
 
 func TestPasswordChangeIsRefused(t *testing.T) {
 	t.Parallel()
-	h := newHouse(t)
+	h := newTestEnv(t)
 	h.addUser(userEmail, "Uma User", roster.RoleUser, userPassword)
 	b := h.browser()
 	b.signIn(userEmail, userPassword)
 	for name, tt := range map[string]struct{ current, password, again, says string }{
-		"wrong":     {"seven loud herons walk", otherPassword, otherPassword, "The current password is not right. Type it again."},
-		"none":      {"", otherPassword, otherPassword, "The current password is not right. Type it again."},
-		"same":      {userPassword, userPassword, userPassword, "This is the password you have. Choose another one."},
-		"different": {userPassword, otherPassword, userPassword, "The two entries are not the same. Type the password again in both fields."},
-		"guessable": {userPassword, "Uma.User@example.com", "Uma.User@example.com", "This is little more than your own name or e-mail address. Choose something that has nothing to do with you."},
+		"wrong":     {"seven loud herons walk", otherPassword, otherPassword, "The current password is incorrect. Try again."},
+		"none":      {"", otherPassword, otherPassword, "The current password is incorrect. Try again."},
+		"same":      {userPassword, userPassword, userPassword, "This is your current password. Choose a different one."},
+		"different": {userPassword, otherPassword, userPassword, "The passwords don't match. Enter the same password in both fields."},
+		"guessable": {userPassword, "Uma.User@example.com", "Uma.User@example.com", "This is little more than your own name or email address. Choose something that has nothing to do with you."},
 		"empty":     {userPassword, "", "", "Choose a password."},
 	} {
 		p := b.post("/admin/account/password", "current", tt.current, "password", tt.password, "password_again", tt.again)
@@ -83,14 +83,14 @@ func TestPasswordChangeIsRefused(t *testing.T) {
 	h.browser().signIn(userEmail, userPassword)
 }
 
-// TestOwnPasswordIsNotGuessed: a session that was left open is no way around
-// the throttle of the sign-in.
+// TestOwnPasswordIsNotGuessed: a session that was left open does not get around
+// the limits of the sign-in.
 func TestOwnPasswordIsNotGuessed(t *testing.T) {
 	t.Parallel()
 	for path, field := range map[string]string{"/admin/account/password": "password", "/admin/account/sessions": "session"} {
 		t.Run(path, func(t *testing.T) {
 			t.Parallel()
-			h := newHouse(t)
+			h := newTestEnv(t)
 			h.addUser(userEmail, "Uma User", roster.RoleUser, userPassword)
 			b := h.browser()
 			b.signIn(userEmail, userPassword)
@@ -98,7 +98,7 @@ func TestOwnPasswordIsNotGuessed(t *testing.T) {
 				b.post(path, "current", "a guess of a password", field, "others").want(http.StatusUnprocessableEntity)
 			}
 			p := b.post(path, "current", userPassword, field, "others").want(http.StatusTooManyRequests)
-			if p.header.Get("Retry-After") == "" || !strings.Contains(p.text("[role=alert]"), "Too many wrong passwords") {
+			if p.header.Get("Retry-After") == "" || !strings.Contains(p.text("[role=alert]"), "Too many incorrect passwords") {
 				t.Errorf("throttled: %v, %q", p.header, p.text("[role=alert]"))
 			}
 			if strings.Contains(h.logged.String(), "a guess") {
@@ -110,7 +110,7 @@ func TestOwnPasswordIsNotGuessed(t *testing.T) {
 
 func TestSessionsAreToldAndEnded(t *testing.T) {
 	t.Parallel()
-	h := newHouse(t)
+	h := newTestEnv(t)
 	id := h.addUser(userEmail, "Uma User", roster.RoleUser, userPassword)
 	h.addUser(adminEmail, "Ada Admin", roster.RoleAdmin, adminPassword)
 	stranger := h.browser()
@@ -128,7 +128,7 @@ func TestSessionsAreToldAndEnded(t *testing.T) {
 	if got := len(p.find("tbody tr")); got != 4 {
 		t.Fatalf("%d sessions are listed, want one's own 4\n%s", got, p.body)
 	}
-	if got := p.text("tr.this .strong") + "|" + p.text("tr.this td[data-label=From]"); got != "Firefox on Linux|127.0.0.1" {
+	if got := p.text("tr.this .strong") + "|" + p.text("tr.this td[data-label=IP]"); got != "Firefox on Linux|127.0.0.1" {
 		t.Errorf("this session reads %q", got)
 	}
 	if got := p.text("tbody .strong"); !strings.Contains(got, "Safari on macOS") {
@@ -148,17 +148,17 @@ func TestSessionsAreToldAndEnded(t *testing.T) {
 		t.Fatal(err)
 	}
 	b.post("/admin/account/sessions", "session", foreign, "current", userPassword).want(http.StatusSeeOther)
-	stranger.get("/admin/account").want(http.StatusOK) // nobody ends another's
+	stranger.get("/admin/account").want(http.StatusOK) // a user cannot end another user's session
 	b.post("/admin/account/sessions", "session", attribute(ids[0], "value")).want(http.StatusUnprocessableEntity)
 	b.post("/admin/account/sessions", "session", "nonsense", "current", userPassword).want(http.StatusBadRequest)
 	if n := h.count(`SELECT count(*) FROM sessions WHERE user_id = $1`, id); n != 4 {
 		t.Errorf("%d sessions after refusals, want 4", n)
 	}
-	b.follow(b.post("/admin/account/sessions", "session", attribute(ids[0], "value"), "current", userPassword)).says("[role=status]", "That browser is signed out.")
+	b.follow(b.post("/admin/account/sessions", "session", attribute(ids[0], "value"), "current", userPassword)).says("[role=status]", "Session signed out.")
 	if n := h.count(`SELECT count(*) FROM sessions WHERE id = $1`, attribute(ids[0], "value")); n != 0 {
 		t.Error("the session is still there")
 	}
-	b.follow(b.post("/admin/account/sessions", "session", "others", "current", userPassword)).says("[role=status]", "You are signed out everywhere else.")
+	b.follow(b.post("/admin/account/sessions", "session", "others", "current", userPassword)).says("[role=status]", "You've been signed out on all other devices.")
 	b.get("/admin/account").want(http.StatusOK)
 	for _, gone := range []*browser{one, two, odd} {
 		gone.get("/admin/account").want(http.StatusSeeOther)
@@ -171,7 +171,7 @@ func TestSessionsAreToldAndEnded(t *testing.T) {
 
 func TestAdministratorEndsSessions(t *testing.T) {
 	t.Parallel()
-	h := newHouse(t)
+	h := newTestEnv(t)
 	b := h.admin()
 	id := h.addUser(userEmail, "Uma User", roster.RoleUser, userPassword)
 	user := h.browser()

@@ -17,7 +17,7 @@ import (
 //go:embed assets
 var assetFiles embed.FS
 
-// asset is a file served under a name that changes with its content.
+// asset is a file served under a path that changes with its content.
 type asset struct {
 	Path        string // "/assets/<hash>.css"
 	contentType string
@@ -26,8 +26,8 @@ type asset struct {
 
 type assets struct{ Stylesheet, Script, Icon asset }
 
-// loadAssets puts all stylesheets into one and all scripts into one: site.css
-// and site.js come first, the others in the order of their names.
+// loadAssets bundles all stylesheets into one file and all scripts into
+// another. site.css and site.js come first, the others in order of their names.
 func loadAssets() (a assets, err error) {
 	if a.Stylesheet, err = bundle("assets/site.css", "assets/*.css"); err != nil {
 		return a, err
@@ -39,7 +39,7 @@ func loadAssets() (a assets, err error) {
 	return a, err
 }
 
-// bundle joins the files that match a pattern, the first one named ahead.
+// bundle joins the files that match a pattern, starting with first.
 func bundle(first, pattern string) (asset, error) {
 	names, err := fs.Glob(assetFiles, pattern)
 	if err != nil {
@@ -64,7 +64,7 @@ func bundle(first, pattern string) (asset, error) {
 	}, nil
 }
 
-// serve answers with the asset, which never changes under this path.
+// serve sends the asset, which never changes under this path.
 func (a asset) serve(c *gin.Context) error {
 	c.Header("Cache-Control", "public, max-age=31536000, immutable")
 	c.Data(http.StatusOK, a.contentType, a.content)

@@ -1,12 +1,7 @@
 package web
 
 import (
-	"encoding/json"
-	"fmt"
-	"maps"
 	"net/http"
-	"slices"
-	"strings"
 
 	"github.com/gin-gonic/gin"
 	"github.com/google/uuid"
@@ -26,25 +21,25 @@ type auditView struct {
 	Older  string // path of the next page, "" on the last
 }
 
-func (auditView) frame() frame {
-	return frame{Template: "audit", Title: "Audit log", Section: sectionAudit}
+func (auditView) pageMeta() pageMeta {
+	return pageMeta{Template: "audit", Title: "Audit log", Section: sectionAudit}
 }
 
-// Filtered reports whether lines may be left out on request.
+// Filtered reports whether a filter is active.
 func (v auditView) Filtered() bool { return v.Actor != "" || v.Action != "" || v.Target != "" }
 
-// auditKind is a kind of action to choose: a prefix of actions.
+// auditKind is a kind of action to filter by: a prefix of actions.
 type auditKind struct{ Action, Label string }
 
-// Kinds are the kinds to choose from.
+// Kinds are the choices of the filter.
 func (auditView) Kinds() []auditKind {
 	return []auditKind{
 		{"import.", "Imports"}, {"user.", "Users"}, {"invitation.", "Invitations"}, {"session.", "Sign-ins and sessions"},
-		{"password.", "Passwords"}, {"second_factor.", "Second factors"}, {"token.", "API tokens"}, {"settings.", "Settings"},
+		{"password.", "Passwords"}, {"second_factor.", "Two-factor authentication"}, {"token.", "API tokens"}, {"webhook.", "Webhooks"}, {"profile.", "Import profiles"}, {"settings.", "Settings"},
 	}
 }
 
-// auditLine is a line in words.
+// auditLine is an entry of the log in words.
 type auditLine struct {
 	storage.AuditLine
 	Words  string // what was done
@@ -52,23 +47,33 @@ type auditLine struct {
 	Detail string // "" for none
 }
 
-// auditWords are the actions in words.
+// auditWords describes the actions in words.
 var auditWords = map[string]string{
-	"import.create": "uploaded an import", "import.confirm": "confirmed an import", "import.cancel": "canceled an import",
-	"import.resend": "sent the invitations of an import again", "import.undo": "undid an import",
-	"invitation.accept": "accepted the invitation", "invitation.resend": "sent an invitation again", "invitation.revoke": "withdrew an invitation",
-	"user.erase": "erased a person", "user.dossier": "exported what is kept about a user",
-	"password.reset": "set a new password", "password.change": "changed the own password",
-	"second_factor.set": "set up a second factor", "second_factor.codes": "made new recovery codes", "second_factor.remove": "removed the own second factor",
-	"second_factor.reset": "removed the second factor of a user",
-	"session.create":      "signed in", "session.end": "ended sessions",
-	"settings.email": "changed the e-mail settings", "settings.email.clear": "went back to the e-mail settings of the environment",
-	"token.create": "made an API token", "token.revoke": "revoked an API token",
+	"import.create": "uploaded an import", "import.confirm": "confirmed an import", "import.edit": "edited rows of an import", "import.cancel": "canceled an import",
+	"invitation.renew": "asked for a new link", "invitations.retry": "retried all failed invitations",
+	"import.resend": "resent the invitations of an import", "import.invitations": "changed whether an import sends invitations", "import.undo": "undid an import",
+	"invitation.accept": "accepted their invitation", "invitation.resend": "resent an invitation", "invitation.revoke": "revoked an invitation",
+	"user.erase": "erased a user", "user.dossier": "exported the data of a user",
+	"password.reset": "reset their password", "password.change": "changed their password", "password.reset_link": "sent a password reset link",
+	"second_factor.set": "turned on two-factor authentication", "second_factor.codes": "created new recovery codes", "second_factor.remove": "turned off two-factor authentication",
+	"second_factor.reset": "turned off two-factor authentication for a user",
+	"session.create":      "signed in", "session.end": "ended sessions", "session.sign_out": "signed out", "session.confirm": "confirmed their identity",
+	"settings.email": "changed the email settings", "settings.email.clear": "removed the email settings", "settings.email.test": "sent a test email",
+	"settings.invitation": "changed the invitation settings", "settings.invitation.test": "sent themselves an invitation as a test",
+	"token.create": "created an API token", "token.revoke": "revoked an API token", "token.transfer": "took over an API token",
+	"webhook.create": "registered a webhook", "webhook.rotate": "rotated the secret of a webhook", "webhook.delete": "deleted a webhook",
+	"webhook.redeliver": "redelivered a webhook event", "webhook.disable": "stopped sending changes of users to a webhook",
+	"profile.set": "saved an import profile", "profile.delete": "deleted an import profile",
 	"user.change": "changed a user", "user.create": "created a user", "user.export": "exported users",
 }
 
+// downloadWords describes a download by what of the import it was.
+var downloadWords = map[string]string{
+	"errors": "downloaded an error report", "results": "downloaded results", "file": "downloaded the file",
+}
+
 // showAudit shows a page of the log. Parameters: actor, part of a name; action,
-// a kind; target, an id; after, the id of the last line of the page before.
+// a kind; target, an id; after, the id of the last entry of the previous page.
 func (s *Site) showAudit(c *gin.Context, admin *roster.User) error {
 	v := auditView{Actor: typed(c.Query("actor"))}
 	for _, kind := range v.Kinds() {
@@ -83,7 +88,7 @@ func (s *Site) showAudit(c *gin.Context, admin *roster.User) error {
 	if id, err := uuid.Parse(c.Query("after")); err == nil {
 		filter.After, v.Later = id, true
 	}
-	lines, err := s.Store.Audit(c.Request.Context(), filter)
+	lines, err := s.deps.Store.Audit(c.Request.Context(), filter)
 	if err != nil {
 		return err
 	}
@@ -102,7 +107,10 @@ func (s *Site) showAudit(c *gin.Context, admin *roster.User) error {
 }
 
 func inWords(line storage.AuditLine) auditLine {
-	l := auditLine{AuditLine: line, Words: auditWords[line.Action], Detail: detailWords(line.Detail)}
+	l := auditLine{AuditLine: line, Words: auditWords[line.Action], Detail: auditDetail(line.Action, line.Detail)}
+	if line.Action == "import.download" {
+		l.Words, l.Detail = downloaded(line.Detail)
+	}
 	if l.Words == "" {
 		l.Words = line.Action
 	}
@@ -116,57 +124,8 @@ func inWords(line storage.AuditLine) auditLine {
 		l.Link = "/admin/users/change?user=" + line.TargetID.String()
 	case "token":
 		l.Link = "/admin/settings/tokens"
+	case "import_profile":
+		l.Link = profilesPath
 	}
 	return l
-}
-
-// detailWords puts the JSON of a detail into words: what was changed from what
-// to what, else each name with its value.
-func detailWords(raw []byte) string {
-	var detail map[string]any
-	if json.Unmarshal(raw, &detail) != nil {
-		return ""
-	}
-	before, wasChanged := detail["before"].(map[string]any)
-	after, isChanged := detail["after"].(map[string]any)
-	if wasChanged && isChanged {
-		words := changeWords(before, after)
-		if by, ok := detail["import"].(string); ok {
-			words += ", by import " + by
-		}
-		return words
-	}
-	var words []string
-	for _, name := range slices.Sorted(maps.Keys(detail)) {
-		words = append(words, fmt.Sprintf("%s %s", strings.ReplaceAll(name, "_", " "), valueWords(detail[name])))
-	}
-	return strings.Join(words, ", ")
-}
-
-func changeWords(before, after map[string]any) string {
-	var words []string
-	for _, name := range slices.Sorted(maps.Keys(after)) {
-		if was, is := valueWords(before[name]), valueWords(after[name]); was != is {
-			words = append(words, fmt.Sprintf("%s from %s to %s", name, was, is))
-		}
-	}
-	if len(words) == 0 {
-		return "name or department"
-	}
-	return strings.Join(words, ", ")
-}
-
-func valueWords(value any) string {
-	if value == "" {
-		return "nothing"
-	}
-	list, ok := value.([]any)
-	if !ok {
-		return fmt.Sprint(value)
-	}
-	var words []string
-	for _, v := range list {
-		words = append(words, fmt.Sprint(v))
-	}
-	return strings.Join(words, " ")
 }

@@ -14,14 +14,21 @@ import (
 	"github.com/gin-gonic/gin"
 	"github.com/google/uuid"
 
+	"rollcall/report"
 	"rollcall/roster"
+	"rollcall/web/respond"
 )
 
-// writeTimeout ends a download whose client takes nothing for so long.
-const writeTimeout = time.Minute
+// fileKind is a form of files that are downloaded.
+type fileKind struct{ contentType, extension string }
 
-// attachment is a file on its way to the browser. Its headers go out with the
-// first byte, so until then an error can still become a page.
+var (
+	csvFile  = fileKind{"text/csv; charset=utf-8", ".csv"}
+	xlsxFile = fileKind{"application/vnd.openxmlformats-officedocument.spreadsheetml.sheet", ".xlsx"}
+)
+
+// attachment is a file download. Its headers are sent with the first byte, so
+// until then an error can still become a page.
 type attachment struct {
 	c           *gin.Context
 	control     *http.ResponseController
@@ -36,7 +43,7 @@ func newAttachment(c *gin.Context, name, contentType string) *attachment {
 
 func (a *attachment) Write(p []byte) (int, error) {
 	a.begin()
-	if err := a.control.SetWriteDeadline(time.Now().Add(writeTimeout)); err != nil && !errors.Is(err, http.ErrNotSupported) {
+	if err := a.control.SetWriteDeadline(time.Now().Add(respond.WriteTimeout)); err != nil && !errors.Is(err, http.ErrNotSupported) {
 		return 0, fmt.Errorf("bound the download: %w", err)
 	}
 	return a.c.Writer.Write(p)
@@ -57,35 +64,46 @@ func (a *attachment) begin() {
 }
 
 // downloadErrors sends the error report.
-func (s *Site) downloadErrors(c *gin.Context, _ *roster.User) error {
-	return s.downloadReport(c, "errors", s.Reports.WriteErrors)
+func (s *Site) downloadErrors(c *gin.Context, admin *roster.User) error {
+	return s.downloadReport(c, admin, "errors", csvFile, s.deps.Reports.WriteErrors)
 }
 
-// downloadResults sends what became of every row.
-func (s *Site) downloadResults(c *gin.Context, _ *roster.User) error {
-	return s.downloadReport(c, "results", s.Reports.WriteResults)
+// downloadErrorsWorkbook sends the error report as a workbook.
+func (s *Site) downloadErrorsWorkbook(c *gin.Context, admin *roster.User) error {
+	return s.downloadReport(c, admin, "errors", xlsxFile, s.deps.Reports.WriteErrorsWorkbook)
 }
 
-func (s *Site) downloadReport(c *gin.Context, kind string, write func(context.Context, io.Writer, uuid.UUID) error) error {
+// downloadResults sends the result of every row.
+func (s *Site) downloadResults(c *gin.Context, admin *roster.User) error {
+	return s.downloadReport(c, admin, "results", csvFile, s.deps.Reports.WriteResults)
+}
+
+func (s *Site) downloadReport(c *gin.Context, admin *roster.User, name string, kind fileKind, write func(context.Context, io.Writer, uuid.UUID) error) error {
 	id, err := importID(c)
 	if err != nil {
 		return err
 	}
 	ctx := c.Request.Context()
-	i, err := s.Store.Import(ctx, id)
+	i, err := s.deps.Store.Import(ctx, id)
 	if err != nil {
 		return err
 	}
+	if i.Status.Ended() && !i.Purged() && c.Request.Method != http.MethodHead { // else there is nothing to download
+		if err := s.deps.Store.AuditDownload(ctx, id, name, entry(c, admin)); err != nil {
+			return err
+		}
+	}
 	base := strings.TrimSuffix(i.Filename, path.Ext(i.Filename))
-	return write(ctx, newAttachment(c, base+"-"+kind+".csv", "text/csv; charset=utf-8"), id)
+	return write(ctx, newAttachment(c, base+"-"+name+kind.extension, kind.contentType), id)
 }
 
-// downloadTemplate sends an empty file with the columns an import knows.
+// downloadTemplate sends an empty file with the columns that most files have.
 func (s *Site) downloadTemplate(c *gin.Context, _ *roster.User) error {
-	columns := make([]string, len(roster.Columns))
-	for i, column := range roster.Columns {
-		columns[i] = string(column)
-	}
-	_, err := io.WriteString(newAttachment(c, "users.csv", "text/csv; charset=utf-8"), strings.Join(columns, ",")+"\r\n")
-	return err
+	return report.WriteTemplate(newAttachment(c, "users"+csvFile.extension, csvFile.contentType), s.deps.Attributes)
+}
+
+// downloadTemplateWorkbook sends an empty workbook with all columns and with
+// instructions.
+func (s *Site) downloadTemplateWorkbook(c *gin.Context, _ *roster.User) error {
+	return report.WriteTemplateWorkbook(newAttachment(c, "users"+xlsxFile.extension, xlsxFile.contentType), s.deps.Attributes)
 }

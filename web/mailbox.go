@@ -12,10 +12,10 @@ import (
 
 	"github.com/gin-gonic/gin"
 
-	"rollcall/web/foreign"
+	"rollcall/web/sanitize"
 )
 
-// Mail is one captured mail. Its JSON form is that of /dev/mail.
+// Mail is one captured email. Its JSON form is that of /dev/mail.
 type Mail struct {
 	ID         string    `json:"id"`
 	To         string    `json:"to"` // recipients, joined by ", "
@@ -31,8 +31,8 @@ type Mail struct {
 type mailbox interface {
 	// All yields every mail, newest first, and ends after an error.
 	All() iter.Seq2[Mail, error]
-	// Get returns one mail; found is false if it was never captured or is no
-	// longer kept.
+	// Get returns one mail; found is false if it was never captured or was
+	// already dropped.
 	Get(id string) (mail Mail, found bool, err error)
 }
 
@@ -48,19 +48,19 @@ type mailListView struct {
 	Older string // path of the next page, "" on the last
 }
 
-func (mailListView) frame() frame {
-	return frame{Template: "maillist", Title: "Captured mail", Section: sectionMail}
+func (mailListView) pageMeta() pageMeta {
+	return pageMeta{Template: "mailbox", Title: "Captured emails", Section: sectionMail}
 }
 
 // mailView shows one captured mail.
 type mailView struct{ Mail Mail }
 
-func (v mailView) frame() frame {
+func (v mailView) pageMeta() pageMeta {
 	title := v.Mail.Subject
 	if title == "" {
-		title = "Mail without a subject"
+		title = "(no subject)"
 	}
-	return frame{Template: "mail", Title: title, Section: sectionMail}
+	return pageMeta{Template: "mailbox_mail", Title: title, Section: sectionMail}
 }
 
 // wantsJSON reports whether the client asks for JSON rather than a page.
@@ -70,12 +70,12 @@ func wantsJSON(c *gin.Context) bool {
 }
 
 // listMail lists captured mail: all of it as JSON, page by page as HTML.
-// Parameters: to, part of a recipient's address; limit, the most mails (JSON
-// only); before, the id of the last mail of the page before.
+// Parameters: to, part of a recipient's address; limit, the maximum number of
+// mails (JSON only); before, the id of the last mail of the previous page.
 func (s *Site) listMail(c *gin.Context) error {
 	to := strings.TrimSpace(c.Query("to"))
 	limit, _ := strconv.Atoi(c.Query("limit"))
-	mails := addressed(s.Mailbox.All(), to)
+	mails := addressed(s.deps.Mailbox.All(), to)
 	if wantsJSON(c) {
 		return writeMails(c, first(mails, limit))
 	}
@@ -119,7 +119,7 @@ func writeMails(c *gin.Context, mails iter.Seq2[Mail, error]) error {
 }
 
 func (s *Site) capturedMail(c *gin.Context) (Mail, error) {
-	mail, found, err := s.Mailbox.Get(c.Param("id"))
+	mail, found, err := s.deps.Mailbox.Get(c.Param("id"))
 	if err == nil && !found {
 		err = errNoMail
 	}
@@ -135,14 +135,14 @@ func (s *Site) showMail(c *gin.Context) error {
 		c.JSON(http.StatusOK, mail)
 		return nil
 	}
-	// The frame below holds the mail as it came.
+	// The frame below shows the mail unchanged.
 	c.Header("Content-Security-Policy", contentPolicy+"; frame-src 'self'")
 	return s.show(c, http.StatusOK, nil, mailView{mail})
 }
 
-// mailPolicy lets a mail have its styles, see mailPage, and nothing that acts:
-// no script, no form, no request but for images it carries along. Links open in
-// a tab of their own, outside the sandbox.
+// mailPolicy allows a mail its styles, see mailPage, and nothing active: no
+// scripts, no forms, and no requests except for embedded images. Links open in
+// a new tab, outside the sandbox.
 const mailPolicy = "sandbox allow-popups allow-popups-to-escape-sandbox; default-src 'none'; img-src data:; form-action 'none'; frame-ancestors 'self'; base-uri 'none'"
 
 func (s *Site) showMailHTML(c *gin.Context) error {
@@ -150,7 +150,12 @@ func (s *Site) showMailHTML(c *gin.Context) error {
 	if err != nil {
 		return err
 	}
-	body, styles, err := foreign.MailPage(mail.HTML)
+	return s.writeMail(c, mail.HTML)
+}
+
+// writeMail answers with a mail by itself, for a frame on a page of ours.
+func (s *Site) writeMail(c *gin.Context, html string) error {
+	body, styles, err := sanitize.MailPage(html)
 	if err != nil {
 		return err
 	}
@@ -164,7 +169,7 @@ func (s *Site) showMailHTML(c *gin.Context) error {
 	return nil
 }
 
-// addressed lets through mail to recipients with to in their address.
+// addressed keeps the mails to recipients whose address contains to.
 func addressed(mails iter.Seq2[Mail, error], to string) iter.Seq2[Mail, error] {
 	to = strings.ToLower(to)
 	return func(yield func(Mail, error) bool) {
@@ -176,7 +181,7 @@ func addressed(mails iter.Seq2[Mail, error], to string) iter.Seq2[Mail, error] {
 	}
 }
 
-// first lets through at most limit mails; 0 or less means all.
+// first keeps at most limit mails; 0 or less means all.
 func first(mails iter.Seq2[Mail, error], limit int) iter.Seq2[Mail, error] {
 	return func(yield func(Mail, error) bool) {
 		n := 0
@@ -189,8 +194,8 @@ func first(mails iter.Seq2[Mail, error], limit int) iter.Seq2[Mail, error] {
 	}
 }
 
-// behind lets through the mails that come after the one with the id last, all
-// if last is "" or no longer there to be found.
+// behind keeps the mails after the one with the id last, or all of them if last
+// is "" or was dropped.
 func behind(mails iter.Seq2[Mail, error], last string) iter.Seq2[Mail, error] {
 	before, err := strconv.ParseUint(last, 10, 64)
 	if err != nil {

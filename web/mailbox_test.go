@@ -11,11 +11,12 @@ import (
 	"strings"
 	"testing"
 
-	"rollcall/devstack"
+	"rollcall/internal/devstack"
 	"rollcall/web"
 )
 
-// newMailHouse is a house with a captured mailbox; send puts a mail into it.
+// newMailHouse is a test environment with a captured mailbox; send adds a mail
+// to it.
 func newMailHouse(t *testing.T) (b *browser, send func(to, subject, html string)) {
 	t.Helper()
 	box, err := devstack.StartMailbox(t.Context(), t.TempDir())
@@ -31,7 +32,7 @@ func newMailHouse(t *testing.T) (b *browser, send func(to, subject, html string)
 	if err != nil {
 		t.Fatal(err)
 	}
-	b = newHouse(t, func(d *web.Deps) { d.Mailbox = mails{box} }).browser()
+	b = newTestEnv(t, func(d *web.Deps) { d.Mailbox = mails{box} }).browser()
 	return b, func(to, subject, html string) {
 		t.Helper()
 		text := "Subject: " + subject + "\r\nFrom: SecureAI <no-reply@example.com>\r\nContent-Type: multipart/alternative; boundary=b\r\n\r\n" +
@@ -94,7 +95,7 @@ func TestMailboxAsJSON(t *testing.T) {
 func TestMailboxAsPages(t *testing.T) {
 	t.Parallel()
 	b, send := newMailHouse(t)
-	b.get("/dev/mail").want(http.StatusOK).says(".empty h2", "No mail yet")
+	b.get("/dev/mail").want(http.StatusOK).says(".empty h2", "No emails yet")
 	for i := range 60 {
 		send(fmt.Sprintf("p%d@example.com", i), fmt.Sprintf("Mail %d", i), "<p>Hello")
 	}
@@ -107,23 +108,23 @@ func TestMailboxAsPages(t *testing.T) {
 		t.Errorf("the second page begins %v", subjects)
 	}
 	b.get("/dev/mail?to=p7%40").says(".mail-to", "p7@example.com")
-	b.get("/dev/mail?to=zebra").says(".empty h2", "No mail to “zebra”")
-	b.get("/dev/mail/61").want(http.StatusNotFound).says("h1", "No such mail")
+	b.get("/dev/mail?to=zebra").says(".empty h2", "No emails to “zebra”")
+	b.get("/dev/mail/61").want(http.StatusNotFound).says("h1", "Email not found")
 	b.get("/dev/mail/x").want(http.StatusNotFound)
 }
 
-// TestMailIsCaged shows a mail that tries to do harm.
+// TestMailIsCaged shows a malicious mail.
 func TestMailIsCaged(t *testing.T) {
 	t.Parallel()
 	b, send := newMailHouse(t)
 	send("a@example.com", "<script>alert(1)</script>", `<!doctype html><base href="https://evil.example/"><script>alert(2)</script><a href="http://localhost/invite/def">Set</a><a target="_top" href="/signin">x</a>`)
 	p := b.get("/dev/mail/1").want(http.StatusOK).says("h1", "<script>alert(1)</script>").
 		says(".links a", "http://localhost/invite/abc|http://localhost/invite/def")
-	frame := p.find("iframe")
-	if len(frame) != 1 || attribute(frame[0], "sandbox") != "allow-popups allow-popups-to-escape-sandbox" {
+	pageMeta := p.find("iframe")
+	if len(pageMeta) != 1 || attribute(pageMeta[0], "sandbox") != "allow-popups allow-popups-to-escape-sandbox" {
 		t.Fatal("the mail is in no sandbox")
 	}
-	p = b.get(attribute(frame[0], "src")).want(http.StatusOK)
+	p = b.get(attribute(pageMeta[0], "src")).want(http.StatusOK)
 	policy := p.header.Get("Content-Security-Policy")
 	for _, part := range []string{"sandbox allow-popups allow-popups-to-escape-sandbox;", "default-src 'none'", "base-uri 'none'", "form-action 'none'", "frame-ancestors 'self'"} {
 		if !strings.Contains(policy, part) {
@@ -140,8 +141,8 @@ func TestMailIsCaged(t *testing.T) {
 	}
 }
 
-// TestMailKeepsItsStyles: the mail looks as it would elsewhere, although the
-// page's policy allows no style but those it names by their hashes.
+// TestMailKeepsItsStyles: the mail keeps its look, although the page's policy
+// allows only the styles that it names by their hashes.
 func TestMailKeepsItsStyles(t *testing.T) {
 	t.Parallel()
 	b, send := newMailHouse(t)
@@ -167,7 +168,8 @@ func TestMailKeepsItsStyles(t *testing.T) {
 	}
 }
 
-// TestMailboxHost refuses names that somebody else may point at this server.
+// TestMailboxHost: host names that another party may point at this server are
+// rejected.
 func TestMailboxHost(t *testing.T) {
 	t.Parallel()
 	b, send := newMailHouse(t)

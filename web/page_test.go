@@ -8,7 +8,7 @@ import (
 	"golang.org/x/net/html"
 )
 
-// page is an answer.
+// page is a response.
 type page struct {
 	*testing.T
 	status int
@@ -16,7 +16,7 @@ type page struct {
 	body   string
 }
 
-// want fails the test unless the answer has this status.
+// want fails the test unless the response has this status.
 func (p page) want(status int) page {
 	p.Helper()
 	if p.status != status {
@@ -91,23 +91,29 @@ func attribute(node *html.Node, name string) string {
 	return ""
 }
 
-// text returns what the elements say, white space collapsed, joined by "|".
+// text returns the text of the matching elements, white space collapsed, joined
+// by "|".
 func (p page) text(selector string) string {
 	p.Helper()
 	var texts []string
 	for _, node := range p.find(selector) {
-		var words strings.Builder
-		for inner := range node.Descendants() {
-			if inner.Type == html.TextNode {
-				words.WriteString(inner.Data)
-			}
-		}
-		texts = append(texts, strings.Join(strings.Fields(words.String()), " "))
+		texts = append(texts, nodeText(node))
 	}
 	return strings.Join(texts, "|")
 }
 
-// says fails the test unless what the selector matches reads text.
+// nodeText returns the text of an element, white space collapsed.
+func nodeText(node *html.Node) string {
+	var words strings.Builder
+	for inner := range node.Descendants() {
+		if inner.Type == html.TextNode {
+			words.WriteString(inner.Data)
+		}
+	}
+	return strings.Join(strings.Fields(words.String()), " ")
+}
+
+// says fails the test unless the text of the matching elements is text.
 func (p page) says(selector, text string) page {
 	p.Helper()
 	if got := p.text(selector); got != text {

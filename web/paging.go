@@ -2,7 +2,7 @@ package web
 
 import "net/url"
 
-// pathWith is a path with the parameters that are not "", given as name, value,
+// pathWith adds the parameters that are not "" to a path, given as name, value,
 // name, value.
 func pathWith(path string, parameters ...string) string {
 	query := url.Values{}
@@ -17,8 +17,8 @@ func pathWith(path string, parameters ...string) string {
 	return path + "?" + query.Encode()
 }
 
-// pathPlus adds parameters to a path that may have some, given as name, value,
-// name, value; a name may come again.
+// pathPlus adds parameters to a path that may already have some, given as name,
+// value, name, value; a name may repeat.
 func pathPlus(path string, parameters ...string) string {
 	u, err := url.Parse(path)
 	if err != nil {

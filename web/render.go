@@ -6,14 +6,14 @@ import (
 	"fmt"
 	"html/template"
 	"io/fs"
-	"net/http"
 	"path"
 	"strings"
-	"time"
 
 	"github.com/gin-gonic/gin"
 
+	"rollcall/internal/i18n"
 	"rollcall/roster"
+	"rollcall/web/respond"
 )
 
 //go:embed templates
@@ -21,20 +21,20 @@ var templateFiles embed.FS
 
 const (
 	layoutFile = "templates/layout.html"
-	partFiles  = "templates/parts/*.html" // what several pages have in them
+	partFiles  = "templates/parts/*.html" // shared by several pages
 )
 
-// view is the content of one page: a struct of its own with all its template
-// shows.
-type view interface{ frame() frame }
+// view is the content of one page: a struct with everything its template shows.
+type view interface{ pageMeta() pageMeta }
 
-// frame says how a view is framed.
-type frame struct {
-	Template string  // file in templates, without ".html"
-	Title    string  // of the page, without the brand
-	Section  section // marked in the navigation; "" for none
-	Refresh  int     // seconds after which the browser loads the page again; 0: never
-	Bare     bool    // leads nowhere but out: nothing else opens yet
+// frame says how a view is presented.
+type pageMeta struct {
+	Template string      // file in templates, without ".html"
+	Title    string      // of the page, without the brand
+	Reader   i18n.Reader // of the page; zero: in English
+	Section  section     // marked in the navigation; "" for none
+	Refresh  int         // seconds after which the browser loads the page again; 0: never
+	Bare     bool        // no navigation except sign-out, because no other page is allowed yet
 }
 
 // section is an entry of the navigation.
@@ -50,22 +50,25 @@ const (
 	sectionAccount  section = "account"
 )
 
-// shell is what the layout shows: a view in its frame.
-type shell struct {
-	frame
+// layout is the data of the layout: a view in its frame.
+type layout struct {
+	pageMeta
 	Brand      string
 	Stylesheet string
 	Script     string
 	Icon       string
-	User       *roster.User // who is signed in, nil for nobody
+	User       *roster.User // the signed-in user, nil if no one is signed in
 	HasMailbox bool
-	View       view
+	View       any
 }
 
-// Plain reports whether the navigation shows only what everybody may see.
-func (s shell) Plain() bool { return s.User != nil && s.User.Role != roster.RoleAdmin }
+// Plain reports whether the navigation is limited to what every user may see.
+func (s layout) Plain() bool { return s.User != nil && s.User.Role != roster.RoleAdmin }
 
-// templates are the parsed pages by the name of their file.
+// Class is the page's name in stylesheets.
+func (s layout) Class() string { return strings.ReplaceAll(s.Template, "_", "-") }
+
+// templates maps the names of files to the parsed pages.
 type templates map[string]*template.Template
 
 func loadTemplates() (templates, error) {
@@ -94,29 +97,25 @@ func loadTemplates() (templates, error) {
 	return pages, nil
 }
 
-// show answers with a page. It is rendered whole before the first byte goes
-// out, so a fault in a template is a proper error.
+// show answers with a page. It is rendered completely before the first byte is
+// sent, so an error in a template still becomes an error page.
 func (s *Site) show(c *gin.Context, status int, user *roster.User, v view) error {
-	frame := v.frame()
-	page, ok := s.templates[frame.Template]
-	if !ok {
-		return fmt.Errorf("render page: no template %q", frame.Template)
-	}
-	var body bytes.Buffer
-	if err := page.Execute(&body, shell{
-		frame: frame, Brand: s.Brand, Stylesheet: s.assets.Stylesheet.Path, Script: s.assets.Script.Path, Icon: s.assets.Icon.Path,
-		User: user, HasMailbox: s.Mailbox != nil, View: v,
-	}); err != nil {
-		return fmt.Errorf("render page %s: %w", frame.Template, err)
-	}
-	allowAnswer(c)
-	c.Data(status, "text/html; charset=utf-8", body.Bytes())
-	return nil
+	return s.render(c, status, user, v.pageMeta(), v)
 }
 
-// allowAnswer gives the client [writeTimeout] for the answer, however long it
-// took to come to it: an upload may have taken an hour.
-func allowAnswer(c *gin.Context) {
-	// Not supported: then there is no deadline to move.
-	_ = http.NewResponseController(c.Writer).SetWriteDeadline(time.Now().Add(writeTimeout))
+func (s *Site) render(c *gin.Context, status int, user *roster.User, meta pageMeta, content any) error {
+	page, ok := s.templates[meta.Template]
+	if !ok {
+		return fmt.Errorf("render page: no template %q", meta.Template)
+	}
+	var body bytes.Buffer
+	if err := page.Execute(&body, layout{
+		pageMeta: meta, Brand: s.deps.Brand, Stylesheet: s.assets.Stylesheet.Path, Script: s.assets.Script.Path, Icon: s.assets.Icon.Path,
+		User: user, HasMailbox: s.deps.Mailbox != nil, View: content,
+	}); err != nil {
+		return fmt.Errorf("render page %s: %w", meta.Template, err)
+	}
+	respond.Extend(c)
+	c.Data(status, "text/html; charset=utf-8", body.Bytes())
+	return nil
 }

@@ -9,15 +9,15 @@ import (
 
 	"github.com/gin-gonic/gin"
 
-	"rollcall/internal/pgtest"
 	"rollcall/roster"
 	"rollcall/storage"
+	"rollcall/test/pgtest"
 	"rollcall/web"
 )
 
 func TestSignIn(t *testing.T) {
 	t.Parallel()
-	h := newHouse(t)
+	h := newTestEnv(t)
 	h.addUser(adminEmail, "Ada Admin", roster.RoleAdmin, adminPassword)
 	h.addUser("invited@example.com", "Ina Invited", roster.RoleAdmin, "")
 	h.addUser("disabled@example.com", "Dan Disabled", roster.RoleAdmin, adminPassword)
@@ -49,7 +49,7 @@ func TestSignIn(t *testing.T) {
 				b.follow(p).want(http.StatusOK).says(".who-name", adminEmail)
 				return
 			}
-			p.says("[role=alert]", "That address and password do not match an account that can sign in. Check both and try again.")
+			p.says("[role=alert]", "Incorrect email or password. Check both and try again.")
 			if p.header.Get("Set-Cookie") != "" {
 				t.Error("a refused sign-in sets a cookie")
 			}
@@ -58,11 +58,11 @@ func TestSignIn(t *testing.T) {
 	}
 }
 
-// TestSignInTellsNothing compares the whole answers for an address that is
-// there and one that is not.
+// TestSignInTellsNothing compares the complete responses for an address that
+// exists and one that does not.
 func TestSignInTellsNothing(t *testing.T) {
 	t.Parallel()
-	h := newHouse(t)
+	h := newTestEnv(t)
 	h.addUser("known@example.com", "Kim Known", roster.RoleUser, userPassword)
 	b := h.browser()
 	known := b.post("/signin", "email", "known@example.com", "password", "wrong")
@@ -74,7 +74,7 @@ func TestSignInTellsNothing(t *testing.T) {
 
 func TestSignInLeadsBack(t *testing.T) {
 	t.Parallel()
-	h := newHouse(t)
+	h := newTestEnv(t)
 	h.addUser(adminEmail, "Ada Admin", roster.RoleAdmin, adminPassword)
 	for next, want := range map[string]string{
 		"/admin/imports":               "/admin/imports",
@@ -104,7 +104,7 @@ func TestSignInLeadsBack(t *testing.T) {
 
 func TestSessionCookie(t *testing.T) {
 	t.Parallel()
-	h := newHouse(t)
+	h := newTestEnv(t)
 	h.addUser(adminEmail, "Ada Admin", roster.RoleAdmin, adminPassword)
 	const rest = "; Path=/; Max-Age=86400; HttpOnly; SameSite=Lax"
 	b := h.browser()
@@ -113,7 +113,7 @@ func TestSessionCookie(t *testing.T) {
 		t.Errorf("cookie over http: %q", cookie)
 	}
 
-	secure := newHouse(t, func(d *web.Deps) { d.PublicURL = "https://app.example.com" })
+	secure := newTestEnv(t, func(d *web.Deps) { d.PublicURL = "https://app.example.com" })
 	secure.addUser(adminEmail, "Ada Admin", roster.RoleAdmin, adminPassword)
 	p := secure.browser().post("/signin", "email", adminEmail, "password", adminPassword)
 	cookie = p.header.Get("Set-Cookie")
@@ -132,11 +132,11 @@ func TestSessionEnds(t *testing.T) {
 	} {
 		t.Run(name, func(t *testing.T) {
 			t.Parallel()
-			b := newHouse(t).admin()
+			b := newTestEnv(t).admin()
 			secret := b.client.Jar.Cookies(b.request(http.MethodGet, "/", nil).URL)[0]
 			b.get("/admin/users").want(http.StatusOK)
 			end(b)
-			// The cookie as it was: what counts is the server's view.
+			// Send the old cookie: only the server's state counts.
 			r := b.request(http.MethodGet, "/admin/users", nil)
 			r.Header.Set("Cookie", secret.String())
 			b.client.Jar = nil
@@ -145,11 +145,11 @@ func TestSessionEnds(t *testing.T) {
 	}
 }
 
-// TestSignInRotatesTheSession makes sure that a cookie somebody planted or
-// copied before is worth nothing after a sign-in.
+// TestSignInRotatesTheSession: a cookie that was planted or copied before is
+// worthless after a sign-in.
 func TestSignInRotatesTheSession(t *testing.T) {
 	t.Parallel()
-	b := newHouse(t).admin()
+	b := newTestEnv(t).admin()
 	at := b.request(http.MethodGet, "/", nil).URL
 	before := b.client.Jar.Cookies(at)[0]
 	b.signIn(adminEmail, adminPassword)
@@ -162,10 +162,11 @@ func TestSignInRotatesTheSession(t *testing.T) {
 	b.do(r).want(http.StatusSeeOther)
 }
 
-// TestSignInRenewsTheHash signs in with a password hashed at another cost.
+// TestSignInRenewsTheHash signs in with a password hashed with other cost
+// parameters.
 func TestSignInRenewsTheHash(t *testing.T) {
 	t.Parallel()
-	h := newHouse(t)
+	h := newTestEnv(t)
 	h.addUser(adminEmail, "Ada Admin", roster.RoleAdmin, adminPassword)
 	// argon2id, m=8, t=1, p=1, of "three quiet herons wade".
 	const cheap = "$argon2id$v=19$m=8,t=1,p=1$c2FsdHNhbHRzYWx0c2FsdA$gr3ALVaDmrAGv2nvJGV0kvUxO8Qu5ojQW/1MxXjWGZo"
@@ -181,10 +182,10 @@ func TestSignInRenewsTheHash(t *testing.T) {
 	h.browser().signIn(adminEmail, adminPassword)
 }
 
-// TestWhoMaySee asks for every page as everybody.
+// TestWhoMaySee requests every page as every kind of user.
 func TestWhoMaySee(t *testing.T) {
 	t.Parallel()
-	h := newHouse(t)
+	h := newTestEnv(t)
 	h.addUser(userEmail, "Uma User", roster.RoleUser, userPassword)
 	nobody, user, admin := h.browser(), h.browser(), h.admin()
 	user.signIn(userEmail, userPassword)
@@ -197,8 +198,8 @@ func TestWhoMaySee(t *testing.T) {
 		{"GET", "/admin/settings/email", 200}, {"POST", "/admin/settings/email", 422}, {"POST", "/admin/settings/email/test", 200},
 		{"GET", "/admin/settings/tokens", 200}, {"POST", "/admin/settings/tokens", 422},
 		{"POST", "/admin/settings/tokens/01920000-0000-7000-8000-000000000000/revoke", 404}, {"GET", "/admin/audit", 200},
-		{"GET", "/admin/users/import", 200}, {"GET", "/admin/users/import/template.csv", 200},
-		{"GET", "/admin/imports", 200}, {"GET", loc, 200}, {"GET", loc + "/errors.csv", 200}, {"GET", loc + "/results.csv", 200},
+		{"GET", "/admin/users/import", 200}, {"GET", "/admin/users/import/template.csv", 200}, {"GET", "/admin/users/import/template.xlsx", 200},
+		{"GET", "/admin/imports", 200}, {"GET", loc, 200}, {"GET", loc + "/errors.csv", 200}, {"GET", loc + "/errors.xlsx", 200}, {"GET", loc + "/results.csv", 200},
 		{"POST", loc + "/confirm", 303}, {"POST", loc + "/resend", 303}, {"POST", loc + "/cancel", 409},
 		{"POST", "/admin/users/import", 415},
 	}
@@ -207,7 +208,7 @@ func TestWhoMaySee(t *testing.T) {
 		if test.method == "GET" {
 			nobody.do(nobody.request("HEAD", test.path, nil)).want(http.StatusSeeOther)
 		}
-		user.do(user.request(test.method, test.path, nil)).want(http.StatusNotFound).says("h1", "Nothing here")
+		user.do(user.request(test.method, test.path, nil)).want(http.StatusNotFound).says("h1", "Page not found")
 	}
 	for _, test := range tests {
 		admin.do(admin.request(test.method, test.path, nil)).want(test.status)
@@ -217,17 +218,17 @@ func TestWhoMaySee(t *testing.T) {
 	}
 }
 
-// TestOtherSitesChangeNothing sends what a browser sends on behalf of a page
-// elsewhere.
+// TestOtherSitesChangeNothing sends what a browser sends on behalf of another
+// site.
 func TestOtherSitesChangeNothing(t *testing.T) {
 	t.Parallel()
-	b := newHouse(t).admin()
+	b := newTestEnv(t).admin()
 	for _, header := range [][]string{
 		{"Sec-Fetch-Site", "cross-site"}, {"Sec-Fetch-Site", "same-site"}, {"Origin", "https://evil.example"}, {"Origin", "null"},
 	} {
 		for _, path := range []string{"/signout", "/signin", "/admin/users/import"} {
 			b.do(b.request(http.MethodPost, path, nil, header...)).want(http.StatusForbidden).
-				says("h1", "This did not come from our own page")
+				says("h1", "Request blocked")
 		}
 	}
 	b.get("/admin/users", "Sec-Fetch-Site", "cross-site").want(http.StatusOK) // a link is fine
@@ -237,7 +238,7 @@ func TestOtherSitesChangeNothing(t *testing.T) {
 // TestPublicOriginIsOurs posts through a proxy that changes the Host header.
 func TestPublicOriginIsOurs(t *testing.T) {
 	t.Parallel()
-	h := newHouse(t, func(d *web.Deps) { d.PublicURL = "https://app.example.com" })
+	h := newTestEnv(t, func(d *web.Deps) { d.PublicURL = "https://app.example.com" })
 	b := h.browser()
 	b.do(b.request(http.MethodPost, "/signout", nil, "Origin", "https://app.example.com")).want(http.StatusSeeOther)
 }
@@ -249,7 +250,7 @@ func TestDatabaseAway(t *testing.T) {
 		t.Fatal(err)
 	}
 	t.Cleanup(func() { store.Close() })
-	h := newHouse(t, func(d *web.Deps) { d.Store = store })
+	h := newTestEnv(t, func(d *web.Deps) { d.Store = store })
 	token := h.signer.InvitationToken(h.addUser("a@example.com", "A", roster.RoleUser, ""), 1)
 	b := h.browser()
 	for _, p := range []page{
@@ -257,7 +258,7 @@ func TestDatabaseAway(t *testing.T) {
 		b.post("/invite/"+token, "password", "three quiet herons wade"),
 		b.post("/signin", "email", adminEmail, "password", adminPassword),
 	} {
-		p.want(http.StatusServiceUnavailable).says("h1", "One moment, please")
+		p.want(http.StatusServiceUnavailable).says("h1", "Temporarily unavailable")
 		if p.header.Get("Retry-After") == "" || p.text("code") != p.header.Get("X-Request-Id") {
 			t.Errorf("no Retry-After, or not the request's id: %v", p.header)
 		}
@@ -268,13 +269,13 @@ func TestDatabaseAway(t *testing.T) {
 	}
 }
 
-// TestFaultShowsNothingOfItself breaks the database in a way that no table of
-// errors knows.
+// TestFaultShowsNothingOfItself causes a database error that is not in the
+// error table.
 func TestFaultShowsNothingOfItself(t *testing.T) {
 	t.Parallel()
-	b := newHouse(t).admin()
+	b := newTestEnv(t).admin()
 	pgtest.AsOwner(t, b.database, `ALTER TABLE imports RENAME TO gone`)
-	p := b.get("/admin/imports").want(http.StatusInternalServerError).says("h1", "Something went wrong on our side")
+	p := b.get("/admin/imports").want(http.StatusInternalServerError).says("h1", "Something went wrong")
 	if strings.Contains(p.body, "pq:") || strings.Contains(p.body, "relation") {
 		t.Errorf("the page tells of the fault:\n%s", p.body)
 	}
@@ -285,22 +286,22 @@ func TestFaultShowsNothingOfItself(t *testing.T) {
 
 func TestNotFound(t *testing.T) {
 	t.Parallel()
-	b := newHouse(t).admin()
+	b := newTestEnv(t).admin()
 	for _, path := range []string{
 		"/nothing", "/admin/nothing", "/admin/imports/x", "/admin/imports/01920000-0000-7000-8000-000000000000",
 		"/admin/imports/01920000-0000-7000-8000-000000000000/errors.csv", "/dev/mail", "/assets/site.css",
 	} {
-		p := b.get(path).want(http.StatusNotFound).says("h1", "Nothing here")
+		p := b.get(path).want(http.StatusNotFound).says("h1", "Page not found")
 		if got := p.header.Get("Content-Type"); got != "text/html; charset=utf-8" {
 			t.Errorf("%s is %s", path, got)
 		}
 	}
 }
 
-// TestAdminLeadsIn: what people type leads to where they may go.
+// TestAdminLeadsIn: short URLs lead to the first page a user may see.
 func TestAdminLeadsIn(t *testing.T) {
 	t.Parallel()
-	b := newHouse(t).admin()
+	b := newTestEnv(t).admin()
 	for _, path := range []string{"/", "/admin"} {
 		if p := b.get(path).want(http.StatusSeeOther); p.header.Get("Location") != "/admin/users" {
 			t.Errorf("%s leads to %s", path, p.header.Get("Location"))
@@ -310,7 +311,7 @@ func TestAdminLeadsIn(t *testing.T) {
 
 func TestEveryPageIsHardened(t *testing.T) {
 	t.Parallel()
-	b := newHouse(t).admin()
+	b := newTestEnv(t).admin()
 	for _, path := range []string{"/signin", "/invite/x", "/admin/users", "/nothing", "/"} {
 		p := b.get(path)
 		for name, want := range map[string]string{
@@ -333,7 +334,7 @@ func TestEveryPageIsHardened(t *testing.T) {
 
 func TestStylesheetIsForever(t *testing.T) {
 	t.Parallel()
-	b := newHouse(t).browser()
+	b := newTestEnv(t).browser()
 	for _, link := range b.get("/signin").find("link") {
 		p := b.get(attribute(link, "href")).want(http.StatusOK)
 		if got := p.header.Get("Cache-Control"); got != "public, max-age=31536000, immutable" {
@@ -345,7 +346,7 @@ func TestStylesheetIsForever(t *testing.T) {
 	}
 }
 
-// TestRequestIDOfTheServerAround leaves an id alone that is there already.
+// TestRequestIDOfTheServerAround: an existing request id is kept.
 func TestRequestIDOfTheServerAround(t *testing.T) {
 	t.Parallel()
 	site, err := web.New(web.Deps{Brand: "SecureAI", PublicURL: "http://localhost:8080"})

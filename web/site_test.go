@@ -23,13 +23,16 @@ import (
 	"go.uber.org/goleak"
 
 	"rollcall/auth"
-	"rollcall/devstack"
-	"rollcall/internal/pgtest"
+	"rollcall/internal/broadcast"
+	"rollcall/internal/devstack"
 	"rollcall/jobs"
+	"rollcall/jobs/importer"
+	mailsettings "rollcall/mail/settings"
 	"rollcall/privacy"
 	"rollcall/report"
 	"rollcall/roster"
 	"rollcall/storage"
+	"rollcall/test/pgtest"
 	"rollcall/web"
 )
 
@@ -48,8 +51,8 @@ const (
 	userPassword  = "seven loud herons wade"
 )
 
-// house is a server with its pages, its database and a worker.
-type house struct {
+// testEnv is a server with its pages, its database and a worker.
+type testEnv struct {
 	*testing.T
 	database string // its URL
 	store    *storage.Store
@@ -57,14 +60,14 @@ type house struct {
 	hasher   *auth.Hasher
 	url      string
 	sealer   *auth.Sealer
-	logged   *buffer // what the pages log
+	logged   *buffer // the log of the pages
 	worker   *worker
 }
 
-// option changes what the pages are made of.
+// option changes the dependencies of the pages.
 type option func(*web.Deps)
 
-func newHouse(t *testing.T, options ...option) *house {
+func newTestEnv(t *testing.T, options ...option) *testEnv {
 	t.Helper()
 	database := pgtest.New(t)
 	store, err := storage.Open(database, storage.Options{MaxConns: 8})
@@ -76,14 +79,14 @@ func newHouse(t *testing.T, options ...option) *house {
 	if err != nil {
 		t.Fatal(err)
 	}
-	h := &house{T: t, database: database, store: store, signer: signer, hasher: auth.NewHasher(auth.HasherConfig{MemoryKiB: 64}), logged: &buffer{}}
+	h := &testEnv{T: t, database: database, store: store, signer: signer, hasher: auth.NewHasher(auth.HasherConfig{MemoryKiB: 64}), logged: &buffer{}}
 	log := slog.New(slog.NewTextHandler(h.logged, nil))
 	sealer, err := auth.NewSealer(strings.Repeat("s", 32))
 	if err != nil {
 		t.Fatal(err)
 	}
 	h.sealer = sealer
-	h.worker = &worker{store: store, importer: jobs.NewImporter(store, log, jobs.NewMetrics(prometheus.NewRegistry()), jobs.ImporterConfig{})}
+	h.worker = &worker{store: store, importer: importer.New(store, log, jobs.NewMetrics(prometheus.NewRegistry()).Importer, importer.Config{})}
 	watcher := storage.NewWatcher(store, log)
 
 	router := gin.New()
@@ -91,10 +94,10 @@ func newHouse(t *testing.T, options ...option) *house {
 	server := httptest.NewServer(router)
 	h.url = server.URL
 	d := web.Deps{
-		Store: store, Watcher: watcher, Signer: signer, Hasher: h.hasher, Reports: report.New(store), Bell: h.worker, Log: log,
+		Store: store, Broadcaster: broadcast.New(broadcast.Config{Watcher: watcher, Read: store.Import}), Signer: signer, Hasher: h.hasher, Reports: report.New(store), RowEditor: importer.NewRowEditor(store, importer.Config{}), Queue: h.worker, Log: log,
 		Brand: "SecureAI", PublicURL: server.URL, InvitationTTL: 72 * time.Hour, MaxUploadBytes: maxUpload,
 	}
-	d.Persons = privacy.New(store, signer)
+	d.DataSubjects = privacy.New(store, signer)
 	d.Sealer, d.Mail.From = sealer, "no-reply@example.com"
 	for _, o := range options {
 		o(&d)
@@ -112,6 +115,8 @@ func newHouse(t *testing.T, options ...option) *house {
 	go func() { watched <- watcher.Run(ctx) }()
 	var sending sync.WaitGroup
 	sending.Go(func() { site.Run(ctx) })
+	notices := jobs.NewNoticeSender(store, mailsettings.New(store, d.Sealer, d.Mail), log, d.Brand, d.PublicURL)
+	sending.Go(func() { notices.Run(ctx) }) // as a worker process does
 	t.Cleanup(func() {
 		server.Close()
 		h.worker.wait()
@@ -124,17 +129,17 @@ func newHouse(t *testing.T, options ...option) *house {
 	return h
 }
 
-// worker does the work of an import as soon as the bell rings, beside the
+// worker processes an import as soon as it is enqueued, concurrently with the
 // request, as a worker process does.
 type worker struct {
 	store    *storage.Store
-	importer *jobs.Importer
-	asleep   atomic.Bool // hears no bell
-	broken   atomic.Bool // the bell cannot be rung
+	importer *importer.Importer
+	asleep   atomic.Bool // is not notified
+	broken   atomic.Bool // enqueuing fails
 	running  sync.WaitGroup
 }
 
-func (w *worker) RingImport(_ context.Context, id uuid.UUID, _ int64) error {
+func (w *worker) EnqueueImport(_ context.Context, id uuid.UUID, _ int64) error {
 	if w.broken.Load() {
 		return context.DeadlineExceeded
 	}
@@ -152,7 +157,7 @@ func (w *worker) RingImport(_ context.Context, id uuid.UUID, _ int64) error {
 
 func (w *worker) wait() { w.running.Wait() }
 
-// mails makes a devstack mailbox what the pages want.
+// mails adapts a devstack mailbox to the interface of the pages.
 type mails struct{ *devstack.Mailbox }
 
 func (m mails) All() iter.Seq2[web.Mail, error] {
@@ -173,9 +178,9 @@ func (m mails) Get(id string) (web.Mail, bool, error) {
 	return web.Mail(mail), err == nil, err
 }
 
-// addUser makes a user who can sign in, or, without a password, one who is
+// addUser creates a user who can sign in or, without a password, one who is
 // invited with a link of generation 1.
-func (h *house) addUser(email, name string, role roster.Role, password string) uuid.UUID {
+func (h *testEnv) addUser(email, name string, role roster.Role, password string) uuid.UUID {
 	h.Helper()
 	key, err := roster.EmailKey(email)
 	if err != nil {
@@ -187,7 +192,7 @@ func (h *house) addUser(email, name string, role roster.Role, password string) u
 			h.Fatal(err)
 		}
 	}
-	by := storage.Entry{Actor: roster.Actor{Kind: roster.ActorSystem, Label: "test"}}
+	by := storage.AuditEntry{Actor: roster.Actor{Kind: roster.ActorSystem, Label: "test"}}
 	id, err := h.store.CreateUser(h.Context(), u, 72*time.Hour, by)
 	if err != nil {
 		h.Fatal(err)
@@ -195,7 +200,7 @@ func (h *house) addUser(email, name string, role roster.Role, password string) u
 	return id
 }
 
-func (h *house) exec(query string, args ...any) {
+func (h *testEnv) exec(query string, args ...any) {
 	h.Helper()
 	if _, err := h.store.DB().ExecContext(h.Context(), query, args...); err != nil {
 		h.Fatal(err)
@@ -204,11 +209,11 @@ func (h *house) exec(query string, args ...any) {
 
 // browser keeps cookies and follows no redirect.
 type browser struct {
-	*house
+	*testEnv
 	client *http.Client
 }
 
-func (h *house) browser() *browser {
+func (h *testEnv) browser() *browser {
 	jar, err := cookiejar.New(nil)
 	if err != nil {
 		h.Fatal(err)
@@ -221,8 +226,8 @@ func (h *house) browser() *browser {
 	}}
 }
 
-// admin is a browser in which an administrator is signed in.
-func (h *house) admin() *browser {
+// handle is a browser in which an administrator is signed in.
+func (h *testEnv) admin() *browser {
 	h.Helper()
 	h.addUser(adminEmail, "Ada Admin", roster.RoleAdmin, adminPassword)
 	b := h.browser()
@@ -278,7 +283,7 @@ func (b *browser) post(path string, fields ...string) page {
 	return b.do(b.request(http.MethodPost, path, strings.NewReader(form.Encode()), "Content-Type", "application/x-www-form-urlencoded"))
 }
 
-// follow goes where a redirect leads.
+// follow requests the target of a redirect.
 func (b *browser) follow(p page) page {
 	b.Helper()
 	if p.status != http.StatusSeeOther {
@@ -293,8 +298,8 @@ func (b *browser) upload(filename, content string, fields ...string) page {
 	return b.send("/admin/users/import", filename, content, fields...)
 }
 
-// imports uploads people, and returns when they are users or refused: on a busy
-// machine that is later than the answer.
+// imports uploads people, and returns when all rows are processed: on a busy
+// machine that is later than the response.
 func (b *browser) imports(content string) {
 	b.Helper()
 	b.upload("people.csv", content).want(http.StatusSeeOther)

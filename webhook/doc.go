@@ -1,9 +1,9 @@
-// Package webhook sends webhooks as the Standard Webhooks specification
-// (version 1.0.0, standardwebhooks.com) has them: it makes secrets, signs, and
-// posts to addresses that whoever runs the server allows.
+// Package webhook implements the sending side of the Standard Webhooks
+// specification (version 1.0.0, standardwebhooks.com): it makes secrets, signs
+// messages, and posts them to addresses that the operator allows.
 //
-// Whoever may register a URL makes this server send requests. So every address
-// is judged when it is dialed, behind the resolver, where no name can lie; no
-// redirect is followed, no proxy used, and of an answer little more than the
-// status is read.
+// A user who may register a URL can make this server send requests. So every
+// address is checked when it is dialed, after the name was resolved; redirects
+// are not followed, no proxy is used, and little more than the status of a
+// response is read.
 package webhook

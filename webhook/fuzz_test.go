@@ -9,12 +9,12 @@ import (
 	"testing"
 	"time"
 
-	"rollcall/egress"
+	"rollcall/internal/egress"
 	"rollcall/webhook"
 )
 
-// FuzzCheckURL: what is taken leads to a host over TLS, with nothing in it that
-// one parser might read as another does not; an address is a public one.
+// FuzzCheckURL: an accepted URL leads to a host over TLS and contains nothing
+// that two parsers could read differently; an address in it is public.
 func FuzzCheckURL(f *testing.F) {
 	for _, seed := range []string{
 		"https://hr.example.com/hook?a=b", "https://127.0.0.1", "https://[::ffff:7f00:1]/", "https://0x7f.1/", "https://2130706433", "https://a@127.0.0.1",
@@ -40,7 +40,7 @@ func FuzzCheckURL(f *testing.F) {
 	})
 }
 
-// FuzzSecret: a secret that is none signs nothing.
+// FuzzSecret: an invalid secret signs nothing.
 func FuzzSecret(f *testing.F) {
 	for _, seed := range []string{webhook.NewSecret(), "", "whsec_", "whsec_AAAA", "whsec_====", "whsec_\n"} {
 		f.Add(seed, "msg_1", []byte("{}"))
@@ -57,8 +57,8 @@ func FuzzSecret(f *testing.F) {
 	})
 }
 
-// FuzzRetryAfter: whatever a receiver says, it is asked again within a day, and
-// never at once for what it says is later.
+// FuzzRetryAfter: whatever a receiver asks for, the retry is within a day, and
+// never at once if it asks for a delay.
 func FuzzRetryAfter(f *testing.F) {
 	for _, seed := range []string{"", "0", "120", "-5", "86400", "86401", "99999999999999999999", "+7", "1e3", " 5", "Fri, 31 Dec 2999 23:59:59 GMT", "0x10", "\u0661"} {
 		f.Add(seed)

@@ -12,9 +12,9 @@ import (
 	"rollcall/webhook"
 )
 
-// TestReceiversThatLie: what a receiver writes need not be HTTP, nor true. The
-// attempt takes no more than its time, and of the answer no more than its bounds,
-// and ends with the word for what was understood of it.
+// TestReceiversThatLie: a receiver may send anything, not only valid HTTP. The
+// attempt stays within its time and size limits, and ends with the outcome for
+// the part that was understood.
 func TestReceiversThatLie(t *testing.T) {
 	t.Parallel()
 	const ok = "HTTP/1.1 200 OK\r\n"
@@ -73,7 +73,7 @@ func TestReceiversThatLie(t *testing.T) {
 				t.Errorf("%+v, want %+v", got, c.want)
 			}
 			select {
-			case got := <-l.written: // most of it stayed in the kernel
+			case got := <-l.written: // most of it stayed in the kernel's buffers
 				if got > 32<<20 {
 					t.Errorf("%d bytes of the answer were taken", got)
 				}
@@ -84,14 +84,15 @@ func TestReceiversThatLie(t *testing.T) {
 	}
 }
 
-// ending is how an answer goes on, until it is done or the connection is closed.
+// ending is how a response continues, until it is done or the connection is
+// closed.
 type ending func(*liar)
 
-// liar is the side of a connection that a receiver has.
+// liar is the receiver's side of a connection.
 type liar struct {
 	*net.TCPConn
 	address string
-	written chan int64 // told once the connection is over
+	written chan int64 // sent once the connection is closed
 	n       int64
 }
 
@@ -101,7 +102,7 @@ func (l *liar) Write(p []byte) (int, error) {
 	return n, err
 }
 
-// lie answers one request with these bytes and what then goes on.
+// lie responds to one request with these bytes and the given ending.
 func lie(t *testing.T, says string, then ending) *liar {
 	t.Helper()
 	listener, err := net.Listen("tcp", "127.0.0.1:0")
@@ -133,19 +134,19 @@ func lie(t *testing.T, says string, then ending) *liar {
 
 func hangUp(*liar) {}
 
-// hold says nothing more.
+// hold sends nothing more.
 func hold(l *liar) { _, _ = io.Copy(io.Discard, l.TCPConn) }
 
-// reset ends the connection with RST, once what was said has arrived.
+// reset ends the connection with RST, once the response has arrived.
 func reset(l *liar) {
 	time.Sleep(50 * time.Millisecond)
 	_ = l.SetLinger(0)
 }
 
-// drip sends the same again and again, slowly.
+// drip sends the same bytes again and again, slowly.
 func drip(what string) ending { return again([]byte(what), 50*time.Millisecond) }
 
-// pour sends the same again and again, as fast as it is taken.
+// pour sends the same bytes again and again, as fast as they are read.
 func pour(what string) ending { return again([]byte(strings.Repeat(what, 4<<10)), 0) }
 
 func again(what []byte, pause time.Duration) ending {

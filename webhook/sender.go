@@ -2,6 +2,7 @@ package webhook
 
 import (
 	"bytes"
+	"cmp"
 	"context"
 	"crypto/tls"
 	"crypto/x509"
@@ -13,51 +14,53 @@ import (
 	"strconv"
 	"time"
 
-	"rollcall/egress"
+	standardwebhooks "github.com/standard-webhooks/standard-webhooks/libraries/go"
+
+	"rollcall/internal/egress"
 )
 
 // Limits of one delivery.
 const (
-	timeout       = 10 * time.Second // name look-up, connection, request and answer together
-	maxAnswer     = 4 << 10          // bytes of an answer's body that are read, and dropped
-	maxHeader     = 16 << 10         // bytes of an answer's header
+	timeout       = 10 * time.Second // name lookup, connection, request and response together
+	maxAnswer     = 4 << 10          // bytes of a response's body that are read, and dropped
+	maxHeader     = 16 << 10         // bytes of a response's header
 	maxRetryAfter = 24 * time.Hour
 )
 
 // Message is one delivery.
 type Message struct {
 	URL     string
-	ID      string // the same at every attempt: receivers tell repetitions by it
+	ID      string // the same at every attempt, so that receivers can detect repetitions
 	Body    []byte // JSON
 	Secrets []string
 }
 
-// Outcome is how an attempt ended, in one word, for logs and metrics.
+// Outcome is the result of an attempt, in one word, for logs and metrics.
 type Outcome string
 
-// Outcomes. Only OK is success, and only Gone says never to come back.
+// Outcomes. Only OK is success, and only Gone means never to retry.
 const (
 	OK         Outcome = "ok"                  // 2xx
 	Gone       Outcome = "gone"                // 410
 	Refused    Outcome = "refused"             // any other status
 	Redirected Outcome = "redirected"          // 3xx: not followed
-	TimedOut   Outcome = "timeout"             // no whole answer in 10 s
+	TimedOut   Outcome = "timeout"             // no complete response in 10 s
 	Barred     Outcome = "address_not_allowed" // see package egress
 	NoName     Outcome = "name_not_found"      // the host's name does not resolve
-	BadTLS     Outcome = "tls"                 // the certificate or the handshake is no good
-	NoAnswer   Outcome = "no_answer"           // no connection, or one that broke, or no HTTP
+	BadTLS     Outcome = "tls"                 // invalid certificate or failed handshake
+	NoAnswer   Outcome = "no_answer"           // no connection, a broken one, or not HTTP
 	Unsent     Outcome = "not_sent"            // the URL or a secret cannot be used
 )
 
-// Result is the outcome of one attempt.
+// Result is the result of one attempt.
 type Result struct {
 	Outcome    Outcome
-	Status     int           // of the answer; 0: there was none
-	RetryAfter time.Duration // what the answer asked for, at most a day; 0: nothing
+	Status     int           // of the response; 0: there was none
+	RetryAfter time.Duration // requested by the response, at most a day; 0: not requested
 	Took       time.Duration
 }
 
-// SenderConfig changes what a Sender trusts. The zero value is for production.
+// SenderConfig holds the options of a Sender. The zero value is safe for production.
 type SenderConfig struct {
 	Allowed  egress.Addresses
 	Resolver *net.Resolver  // nil: the system's
@@ -66,8 +69,9 @@ type SenderConfig struct {
 	Agent    string         // User-Agent; "" for "Rollcall-Webhooks"
 }
 
-// Sender posts messages. It keeps no connections and is safe for concurrent use.
-// It has a transport and no client: nothing in it could follow a redirect.
+// Sender posts messages. It keeps no connections open and is safe for
+// concurrent use. It uses a transport without a client, so it cannot follow
+// redirects.
 type Sender struct {
 	cfg       SenderConfig
 	transport *http.Transport
@@ -75,17 +79,13 @@ type Sender struct {
 
 // NewSender makes a Sender.
 func NewSender(cfg SenderConfig) *Sender {
-	if cfg.Timeout == 0 {
-		cfg.Timeout = timeout
-	}
-	if cfg.Agent == "" {
-		cfg.Agent = "Rollcall-Webhooks"
-	}
+	cfg.Timeout = cmp.Or(cfg.Timeout, timeout)
+	cfg.Agent = cmp.Or(cfg.Agent, "Rollcall-Webhooks")
 	return &Sender{cfg: cfg, transport: &http.Transport{
-		Proxy:                  nil, // a proxy would dial in our place, unchecked
+		Proxy:                  nil, // a proxy would dial instead of us, unchecked
 		DialContext:            egress.Dialer(cfg.Allowed.Plain, cfg.Resolver),
 		DialTLSContext:         dialTLS(cfg),
-		DisableKeepAlives:      true, // every delivery is judged anew
+		DisableKeepAlives:      true, // every delivery is checked again
 		DisableCompression:     true,
 		MaxResponseHeaderBytes: maxHeader,
 	}}
@@ -115,7 +115,7 @@ func dialTLS(cfg SenderConfig) dial {
 
 var errTLS = errors.New("TLS handshake")
 
-// Post makes one attempt. It ends with ctx, or when its time is over.
+// Post makes one attempt. It ends with ctx, or after the timeout.
 func (s *Sender) Post(ctx context.Context, m Message) Result {
 	began := time.Now()
 	ctx, cancel := context.WithTimeout(ctx, s.cfg.Timeout)
@@ -135,14 +135,14 @@ func (s *Sender) post(ctx context.Context, m Message) Result {
 		return Result{Outcome: outcomeOf(err)}
 	}
 	defer res.Body.Close()
-	// A receiver that answers and then dallies has answered; one whose answer
-	// breaks off, too.
+	// Once the status has arrived the attempt is complete, even if the body is
+	// slow or breaks off.
 	_, _ = io.CopyN(io.Discard, res.Body, maxAnswer)
 	return Result{Outcome: judge(res.StatusCode), Status: res.StatusCode, RetryAfter: retryAfter(res.Header)}
 }
 
 func (s *Sender) request(ctx context.Context, m Message) (*http.Request, error) {
-	// Registered long ago, perhaps under a configuration that allowed more.
+	// Registered earlier, perhaps under a configuration that allowed more.
 	if err := CheckURL(m.URL, s.cfg.Allowed); err != nil {
 		return nil, err
 	}
@@ -157,9 +157,9 @@ func (s *Sender) request(ctx context.Context, m Message) (*http.Request, error) 
 	}
 	req.Header.Set("Content-Type", "application/json")
 	req.Header.Set("User-Agent", s.cfg.Agent)
-	req.Header.Set("webhook-id", m.ID)
-	req.Header.Set("webhook-timestamp", timestamp(now))
-	req.Header.Set("webhook-signature", signed)
+	req.Header.Set(standardwebhooks.HeaderWebhookID, m.ID)
+	req.Header.Set(standardwebhooks.HeaderWebhookTimestamp, strconv.FormatInt(now.Unix(), 10))
+	req.Header.Set(standardwebhooks.HeaderWebhookSignature, signed)
 	return req, nil
 }
 
@@ -191,8 +191,8 @@ func outcomeOf(err error) Outcome {
 	return NoAnswer
 }
 
-// retryAfter reads Retry-After in seconds (RFC 9110 §10.2.3); dates are passed
-// over, for they would be compared with another clock.
+// retryAfter reads Retry-After in seconds (RFC 9110 §10.2.3). Dates are
+// ignored, because the clocks may differ.
 func retryAfter(h http.Header) time.Duration {
 	n, err := strconv.ParseInt(h.Get("Retry-After"), 10, 32)
 	if err != nil || n < 0 {

@@ -14,14 +14,14 @@ import (
 
 	"go.uber.org/goleak"
 
-	"rollcall/egress"
-	"rollcall/internal/dnstest"
+	"rollcall/internal/egress"
+	"rollcall/test/dnstest"
 	"rollcall/webhook"
 )
 
 func TestMain(m *testing.M) { goleak.VerifyTestMain(m) }
 
-// allowing parses what the variable would hold.
+// allowing parses a value of the variable.
 func allowing(t *testing.T, text string) egress.Addresses {
 	t.Helper()
 	a, err := egress.ParseAddresses(text)
@@ -43,8 +43,8 @@ func message(url string) webhook.Message {
 	return webhook.Message{URL: url, ID: "msg_1", Body: []byte(`{"type":"import.completed"}`), Secrets: []string{webhook.NewSecret(), webhook.NewSecret()}}
 }
 
-// TestPost: the receiver can verify what it gets, under the new secret and the
-// old one.
+// TestPost: the receiver can verify the message with the new secret and the old
+// one.
 func TestPost(t *testing.T) {
 	t.Parallel()
 	var got http.Header
@@ -76,8 +76,8 @@ func TestPost(t *testing.T) {
 	}
 }
 
-// TestReceiversThatFail: whatever a receiver does, an attempt ends in time, with
-// the word for it.
+// TestReceiversThatFail: whatever a receiver does, an attempt ends in time,
+// with the right outcome.
 func TestReceiversThatFail(t *testing.T) {
 	t.Parallel()
 	elsewhere := receiver(t, func(http.ResponseWriter, *http.Request) { t.Error("a redirect was followed") })
@@ -128,7 +128,7 @@ func TestReceiversThatFail(t *testing.T) {
 	}
 }
 
-// status answers with a status and a header.
+// status responds with a status and a header.
 func status(code int, header ...string) http.HandlerFunc {
 	return func(w http.ResponseWriter, _ *http.Request) {
 		for i := 0; i < len(header); i += 2 {
@@ -138,16 +138,16 @@ func status(code int, header ...string) http.HandlerFunc {
 	}
 }
 
-// hang waits for the sender to lose its patience. The body is read first: only
-// then the server notices that the sender has gone.
+// hang waits until the sender gives up. The body is read first: only then does
+// the server notice that the sender has gone.
 func hang(r *http.Request) {
 	_, _ = io.Copy(io.Discard, r.Body)
 	<-r.Context().Done()
 }
 
-// TestAddressesAreJudgedWhenDialed: a name that leads to a barred address is
-// found out, with TLS and without.
-func TestAddressesAreJudgedWhenDialed(t *testing.T) {
+// TestAddressesAreCheckedWhenDialed: a name that resolves to a blocked address
+// is detected, with TLS and without.
+func TestAddressesAreCheckedWhenDialed(t *testing.T) {
 	t.Parallel()
 	s := receiver(t, func(http.ResponseWriter, *http.Request) { t.Error("a barred address was dialed") })
 	_, port, err := net.SplitHostPort(s.Listener.Addr().String())
@@ -173,8 +173,8 @@ func TestAddressesAreJudgedWhenDialed(t *testing.T) {
 	}
 }
 
-// TestRebinding: a name that led to the receiver leads elsewhere at the next
-// delivery, or to both. Nothing is sent to where it must not go.
+// TestRebinding: a name of the receiver resolves to another address at the next
+// delivery, or to both. Nothing is sent to the blocked one.
 func TestRebinding(t *testing.T) {
 	t.Parallel()
 	s := receiver(t, status(200))
@@ -207,12 +207,12 @@ func TestRebinding(t *testing.T) {
 			t.Errorf("led to %s: %+v, want %s", c.addresses, r, c.want)
 		}
 		if dns.Asked() == before {
-			t.Error("the name was not looked up anew")
+			t.Error("the name was not resolved again")
 		}
 	}
 }
 
-// TestCertificatesAreVerified by chain and by name.
+// TestCertificatesAreVerified checks the chain and the name.
 func TestCertificatesAreVerified(t *testing.T) {
 	t.Parallel()
 	s := httptest.NewUnstartedServer(http.HandlerFunc(status(200)))
@@ -238,18 +238,18 @@ func TestCertificatesAreVerified(t *testing.T) {
 	}
 }
 
-// TestNoProxyIsUsed although the environment names one. Not parallel: it sets
-// the environment.
+// TestNoProxyIsUsed: a proxy in the environment is ignored. Not parallel,
+// because it sets the environment.
 func TestNoProxyIsUsed(t *testing.T) {
 	proxy := receiver(t, func(http.ResponseWriter, *http.Request) { t.Error("the proxy was asked") })
 	for _, name := range []string{"HTTP_PROXY", "http_proxy", "ALL_PROXY"} {
 		t.Setenv(name, proxy.URL)
 	}
 	s := receiver(t, status(200))
-	// A proxy is never used for localhost, so a name of another kind is needed:
-	// this one resolves nowhere, and a proxy would have been asked for it.
+	// A proxy is never used for localhost, so another name is needed: it does
+	// not resolve, and a proxy would have been asked for it.
 	sender := webhook.NewSender(webhook.SenderConfig{Allowed: allowing(t, "true")})
-	if r := sender.Post(t.Context(), message("http://nowhere.invalid/")); r.Outcome != webhook.NoName {
+	if r := sender.Post(t.Context(), message("http://nowhere.invalid:8080/")); r.Outcome != webhook.NoName {
 		t.Errorf("%+v", r)
 	}
 	if r := sender.Post(t.Context(), message(s.URL)); r.Outcome != webhook.OK {

@@ -1,27 +1,24 @@
 package webhook
 
 import (
-	"crypto/hmac"
 	"crypto/rand"
-	"crypto/sha256"
 	"encoding/base64"
 	"errors"
-	"fmt"
-	"strconv"
 	"strings"
 	"time"
 
 	"github.com/google/uuid"
+	standardwebhooks "github.com/standard-webhooks/standard-webhooks/libraries/go"
 )
 
-// secretPrefix and secretSize are how a symmetric secret is written and how
-// long it is, in bytes; the specification asks for 24 to 64.
+// secretPrefix and secretSize define the form of a symmetric secret and its
+// length in bytes; the specification asks for 24 to 64.
 const (
 	secretPrefix = "whsec_"
 	secretSize   = 32
 )
 
-// ErrSecret: the text is not a secret.
+// ErrSecret is returned for a text that is not a secret.
 var ErrSecret = errors.New("webhook: not a secret")
 
 // NewSecret makes a secret of 256 random bits: "whsec_" and base64.
@@ -34,24 +31,22 @@ func NewSecret() string {
 // SecretContext binds the sealed secret of a webhook to its row.
 func SecretContext(id uuid.UUID) string { return "webhooks.secret." + id.String() }
 
-// Sign returns one signature, "v1," and base64 of the HMAC-SHA256 over id, time
-// in seconds and body with dots between them.
+// Sign returns one signature: "v1," and the base64 of the HMAC-SHA256 over id,
+// time in seconds and body, joined by dots. The error is ErrSecret.
 func Sign(secret, id string, at time.Time, body []byte) (string, error) {
-	text, ok := strings.CutPrefix(secret, secretPrefix)
-	key, err := base64.StdEncoding.DecodeString(text)
-	if !ok || err != nil || len(key) == 0 {
+	// The library also accepts a secret without the prefix, and an empty one.
+	if text, ok := strings.CutPrefix(secret, secretPrefix); !ok || strings.Trim(text, "=\r\n") == "" {
 		return "", ErrSecret
 	}
-	mac := hmac.New(sha256.New, key)
-	fmt.Fprintf(mac, "%s.%s.", id, timestamp(at))
-	mac.Write(body)
-	return "v1," + base64.StdEncoding.EncodeToString(mac.Sum(nil)), nil
+	key, err := standardwebhooks.NewWebhook(secret)
+	if err != nil {
+		return "", ErrSecret
+	}
+	return key.Sign(id, at, body)
 }
 
-func timestamp(at time.Time) string { return strconv.FormatInt(at.Unix(), 10) }
-
-// signatures are those under every secret, with spaces between them: during a
-// rotation the receiver knows one or the other.
+// signatures returns the signatures with every secret, separated by spaces:
+// during a rotation the receiver knows one or the other.
 func signatures(m Message, at time.Time) (string, error) {
 	all := make([]string, len(m.Secrets))
 	for i, secret := range m.Secrets {

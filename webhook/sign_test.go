@@ -9,8 +9,8 @@ import (
 	"rollcall/webhook"
 )
 
-// TestSign holds a signature against the example that the libraries of Standard
-// Webhooks test themselves with.
+// TestSign compares a signature with the example in the tests of the Standard
+// Webhooks libraries.
 func TestSign(t *testing.T) {
 	t.Parallel()
 	got, err := webhook.Sign("whsec_MfKQ9r8GKYqrTwjUPD8ILPZIo2LaLaSw", "msg_p5jXN8AQM9LWM0D4loKWxJek",

@@ -5,7 +5,8 @@ import (
 	"os"
 
 	"rollcall/app"
+	"rollcall/app/api"
 	"rollcall/config"
 )
 
-func main() { os.Exit(app.Process(config.LoadAPI, app.RunAPI)) }
+func main() { os.Exit(app.Process(config.LoadAPI, api.Run)) }

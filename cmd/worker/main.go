@@ -1,11 +1,12 @@
-// Command worker runs imports, sends invitations and keeps house.
+// Command worker runs imports, sends invitations and runs maintenance.
 package main
 
 import (
 	"os"
 
 	"rollcall/app"
+	"rollcall/app/worker"
 	"rollcall/config"
 )
 
-func main() { os.Exit(app.Process(config.LoadWorker, app.RunWorker)) }
+func main() { os.Exit(app.Process(config.LoadWorker, worker.Run)) }

@@ -3,8 +3,8 @@
 //	go run ./examples/gen -rows 100000 > big.csv
 //	go run ./examples/gen -rows 100000 -errors 1 > bad.csv
 //
-// The same flags give the same bytes. It holds one row at a time, whatever the
-// size of the file.
+// The same flags give the same bytes. It keeps one row in memory at a time,
+// whatever the size of the file.
 package main
 
 import (
@@ -38,7 +38,7 @@ func main() {
 	}
 }
 
-// wanted is the file that was asked for.
+// wanted describes the file to generate.
 type wanted struct {
 	rows   int64
 	errors float64 // percent
@@ -50,7 +50,7 @@ func (w wanted) write(out io.Writer) error {
 		return err
 	}
 	chance := rand.New(rand.NewPCG(w.seed, 0))
-	last := "" // the last address that went in
+	last := "" // the last valid address
 	faulty := int64(0)
 	for n := int64(1); n <= w.rows; n++ {
 		p := makePerson(chance, n)
@@ -68,7 +68,7 @@ func (w wanted) write(out io.Writer) error {
 	return nil
 }
 
-// person holds cells; none of them needs quoting.
+// person is one row's cells; none of them needs quoting.
 type person struct{ email, name, role, department string }
 
 // makePerson makes the n-th person. The number makes the address unique.
@@ -84,8 +84,8 @@ func makePerson(chance *rand.Rand, n int64) person {
 
 func pick(chance *rand.Rand, from []string) string { return from[chance.IntN(len(from))] }
 
-// faults spoil a good person, in turn. last is the address of the last good one,
-// "" if there is none yet.
+// faults break a valid person, in turn. last is the address of the last valid
+// one, "" if there is none yet.
 var faults = []func(p *person, last string){
 	func(p *person, _ string) { p.name = "" },                                     // missing_required_field
 	func(p *person, _ string) { p.email = strings.Replace(p.email, "@", " ", 1) }, // invalid_email

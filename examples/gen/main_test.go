@@ -11,11 +11,11 @@ import (
 
 	"github.com/google/go-cmp/cmp"
 
-	"rollcall/intake"
 	"rollcall/roster"
+	"rollcall/userfile"
 )
 
-// build returns the program itself: its output is all there is to it.
+// build builds the program itself: the tests look only at its output.
 func build(t *testing.T) string {
 	t.Helper()
 	program := filepath.Join(t.TempDir(), "gen")
@@ -25,16 +25,16 @@ func build(t *testing.T) string {
 	return program
 }
 
-// count judges the rows of a file: the codes of the refused ones, and "" for
-// those that go in.
+// count validates the rows of a file: it counts the codes of the rows that
+// fail, and "" for valid ones.
 func count(t *testing.T, file []byte) map[roster.Code]int {
 	t.Helper()
-	sheet, err := intake.Open(bytes.NewReader(file), roster.Options{})
+	sheet, err := userfile.Open(bytes.NewReader(file), roster.Options{})
 	if err != nil {
 		t.Fatal(err)
 	}
 	counts := map[roster.Code]int{}
-	seen := intake.NewSeen()
+	seen := userfile.NewEmailSet()
 	for {
 		row, err := sheet.Next()
 		if errors.Is(err, io.EOF) {

@@ -1,5 +1,5 @@
-// Package header reads and writes header fields that net/http leaves to us:
-// what clients prefer, whom proxies were talking to, what a file is called.
+// Package header parses the Prefer header and writes Preference-Applied, which
+// net/http does not handle.
 package header
 
 import (
@@ -10,19 +10,24 @@ import (
 	"time"
 )
 
-// MaxWait bounds how long a client may ask to wait.
-const MaxWait = time.Minute
+// MaxWait bounds how long a response is held back. Clients may ask for up to a
+// minute, but nginx, by default, gives up on a silent server after exactly
+// that.
+const MaxWait = 55 * time.Second
 
-// Preference is what a client says about waiting (RFC 7240, sections 4.1 and
+// maxAsked is the longest wait that Preference-Applied repeats.
+const maxAsked = time.Minute
+
+// Preference is a client's preference about waiting (RFC 7240, sections 4.1 and
 // 4.3).
 type Preference struct {
 	async bool          // answer before the work is done
-	wait  time.Duration // -1: the client does not say
+	wait  time.Duration // -1: no preference
 }
 
-// ParsePrefer reads the Prefer headers. What is not understood is passed over,
-// as section 2 has it; of a preference given twice the first counts; more than
-// [MaxWait] is [MaxWait].
+// ParsePrefer parses the Prefer headers. Unknown preferences are ignored, as
+// section 2 requires; if a preference is repeated, the first one counts; waits
+// of more than a minute count as a minute.
 func ParsePrefer(h http.Header) Preference {
 	p := Preference{wait: -1}
 	for _, line := range h.Values("Prefer") {
@@ -35,7 +40,7 @@ func ParsePrefer(h http.Header) Preference {
 			case "wait":
 				seconds, err := strconv.ParseUint(strings.Trim(strings.TrimSpace(value), `"`), 10, 31)
 				if err == nil && p.wait < 0 {
-					p.wait = min(time.Duration(seconds)*time.Second, MaxWait)
+					p.wait = min(time.Duration(seconds)*time.Second, maxAsked)
 				}
 			}
 		}
@@ -43,18 +48,19 @@ func ParsePrefer(h http.Header) Preference {
 	return p
 }
 
-// OrElse is how long to wait, with what the server does of itself.
+// OrElse returns how long to wait, at most [MaxWait]: d if the client has no
+// preference.
 func (p Preference) OrElse(d time.Duration) time.Duration {
 	switch {
 	case p.wait >= 0:
-		return p.wait
+		return min(p.wait, MaxWait)
 	case p.async:
 		return 0
 	}
-	return d
+	return min(d, MaxWait)
 }
 
-// Applied tells the client what was obeyed, in Preference-Applied.
+// Applied tells the client which preference was applied, in Preference-Applied.
 func (p Preference) Applied(h http.Header) {
 	var told []string
 	if p.async {

@@ -6,7 +6,7 @@ import (
 	"rollcall/httpapi/query"
 )
 
-// FuzzPage: a cursor is one that a list gives, or none.
+// FuzzPage: only cursors that a list returns are accepted.
 func FuzzPage(f *testing.F) {
 	for _, seed := range []string{"", "limit=200&after=", "after=AAAAAAAAAAE", "after=AZohsQAAcACAAAAAAAAAAA", "limit=0", "limit=%00", "after=____", "a=b;c=d", "limit=1&limit=2"} {
 		f.Add(seed)

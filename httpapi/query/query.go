@@ -1,5 +1,5 @@
-// Package query reads the queries of lists: how many to show, after which, and
-// filters. Each parameter is given at most once, and is text.
+// Package query parses the query strings of lists: page size, cursor and
+// filters. Each parameter may be given at most once.
 package query
 
 import (
@@ -18,18 +18,18 @@ import (
 // Query is the query of a request, each parameter at most once.
 type Query struct{ values url.Values }
 
-// Read reads the query of an address.
+// Read parses the query of a URL.
 func Read(raw string) (Query, error) {
 	values, err := url.ParseQuery(raw)
 	if err != nil {
-		return Query{}, problem.New(problem.InvalidParameter, "The query of the address cannot be read.")
+		return Query{}, problem.New(problem.InvalidParameter, "Malformed query string.")
 	}
 	for name, given := range values {
 		if len(given) > 1 {
-			return Query{}, problem.Parameter(name, "A parameter is given more than once.")
+			return Query{}, problem.Parameter(name, "%q is set more than once.", name)
 		}
 		if !utf8.ValidString(given[0]) || strings.ContainsRune(given[0], 0) {
-			return Query{}, problem.Parameter(name, "A parameter is not valid text: it must be UTF-8 without NUL characters.")
+			return Query{}, problem.Parameter(name, "%q must be UTF-8 text without NUL characters.", name)
 		}
 	}
 	return Query{values}, nil
@@ -38,7 +38,7 @@ func Read(raw string) (Query, error) {
 // Get is the value of a parameter, "" if it is not given.
 func (q Query) Get(name string) string { return q.values.Get(name) }
 
-// Limit reads how many items a page may have.
+// Limit reads the page size.
 func (q Query) Limit(otherwise, most int) (int, error) {
 	text := q.Get("limit")
 	if text == "" {
@@ -51,9 +51,9 @@ func (q Query) Limit(otherwise, most int) (int, error) {
 	return n, nil
 }
 
-// Cursors are opaque to clients: the last id or row of the page before.
+// Cursors are opaque to clients: the last id or row of the previous page.
 
-// IDCursor is the cursor of a list of things with ids.
+// IDCursor is the cursor of a list of objects with ids.
 func IDCursor(id uuid.UUID) string { return base64.RawURLEncoding.EncodeToString(id[:]) }
 
 // RowCursor is the cursor of a list of rows.
@@ -61,7 +61,7 @@ func RowCursor(row int64) string {
 	return base64.RawURLEncoding.EncodeToString(binary.BigEndian.AppendUint64(nil, uint64(row)))
 }
 
-// AfterID reads the cursor of a list of things with ids.
+// AfterID reads the cursor of a list of objects with ids.
 func (q Query) AfterID() (id uuid.UUID, err error) {
 	raw, err := q.after(len(id))
 	copy(id[:], raw)
@@ -81,8 +81,7 @@ func (q Query) AfterRow() (int64, error) {
 	return row, nil
 }
 
-// Page reads the query of a list of things with ids: how many to show, and
-// after which.
+// Page reads the page size and the cursor of a list of objects with ids.
 func Page(raw string) (q Query, limit int, after uuid.UUID, err error) {
 	if q, err = Read(raw); err != nil {
 		return q, 0, after, err
@@ -94,7 +93,7 @@ func Page(raw string) (q Query, limit int, after uuid.UUID, err error) {
 	return q, limit, after, err
 }
 
-// after decodes a cursor of so many bytes; nil if none is given.
+// after decodes a cursor of a fixed size in bytes; nil if none is given.
 func (q Query) after(size int) ([]byte, error) {
 	text := q.Get("after")
 	if text == "" {
@@ -108,5 +107,5 @@ func (q Query) after(size int) ([]byte, error) {
 }
 
 func badCursor() error {
-	return problem.Parameter("after", "after must be a cursor that this list gave as next.")
+	return problem.Parameter("after", "after must be the next value of a page of this list.")
 }

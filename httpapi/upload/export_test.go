@@ -13,12 +13,12 @@ import (
 const MaxFilename = maxFilename
 
 // ReadForm reads a whole body, as Receive does without a database.
-func ReadForm(w http.ResponseWriter, r *http.Request, limit int64, hooks Webhooks) (file []byte, filename string, o roster.Options, err error) {
-	f, err := openForm(w, r, limit, time.Minute, hooks)
+func ReadForm(w http.ResponseWriter, r *http.Request, limit int64, rights Rights) (file []byte, filename string, o roster.Options, err error) {
+	f, err := openForm(w, r, limit, pace{time.Minute, 1 << 20}, rights)
 	if err != nil {
 		return nil, "", o, err
 	}
-	if _, err := f.begin(); err != nil {
+	if _, err := f.readFirstChunk(); err != nil {
 		return nil, "", o, err
 	}
 	for {

@@ -10,99 +10,110 @@ import (
 	"os"
 	"slices"
 	"strings"
-	"time"
 	"unicode"
 	"unicode/utf8"
 
 	"rollcall/httpapi/problem"
 	"rollcall/roster"
 	"rollcall/storage"
+	"rollcall/userfile"
 )
 
-// overhead is what a body may have beyond the file, in bytes: boundaries,
-// headers of parts and the options.
+// overhead is how much larger than the file a body may be, in bytes:
+// boundaries, part headers and options.
 const overhead = 1 << 20
 
 // filePart is the name of the part with the file.
 const filePart = "file"
 
-// maxParts is how many parts a form may have: the file, the options, and what a
-// browser's form has besides.
+// maxParts is how many parts a form may have: the file, the options, and the
+// other fields of a browser's form.
 const maxParts = 100
 
 // maxFilename bounds a file's name, in bytes.
 const maxFilename = 255
 
-// errTooLarge: the file is over the limit.
+// errTooLarge: the file exceeds the limit.
 var errTooLarge = errors.New("file too large")
 
-// form reads a multipart/form-data body (RFC 7578) part by part, in whatever
-// order they come. Nothing is held but the chunk under way and the options.
+// form reads a multipart/form-data body (RFC 7578) part by part, in any order.
+// It keeps only the current chunk and the options in memory.
 //
-// Its methods return a [*problem.Problem] or io.EOF and never what the
-// connection said: storage would take that for the database's words.
+// Its methods return a [*problem.Problem] or io.EOF and never an error of the
+// connection, which storage would mistake for one of the database.
 type form struct {
+	body     *deadlineReader
+	heads    *headLimiter // between body and parts
 	parts    *multipart.Reader
 	limit    int64
-	wishes   wishes
+	room     func() error // called before a file takes more than a little memory
+	wishes   optionSet
 	filename string
-	unnamed  bool // the file's part has no file name
+	unnamed  bool // the file's part has no filename
 	file     *chunks
-	first    []byte // the file's first chunk, until it is handed on
-	count    int    // of parts so far
+	pasted   *userfile.Pasted // in the place of a file
+	first    []byte           // the file's first chunk, until it is passed on
+	count    int              // of parts so far
+	came     []came           // the parts other than the file
 }
 
 // openForm looks at everything that can be judged before the body is read.
-func openForm(w http.ResponseWriter, r *http.Request, limit int64, patience time.Duration, hooks Webhooks) (*form, error) {
+func openForm(w http.ResponseWriter, r *http.Request, limit int64, pace pace, rights Rights) (*form, error) {
 	if compressed(r.Header) {
-		return nil, problem.New(problem.UnsupportedMedia, "The body must not be compressed: leave Content-Encoding out.").
+		return nil, problem.New(problem.UnsupportedMedia, "Compressed bodies are not supported. Remove the Content-Encoding header.").
 			With("Accept-Encoding", "identity")
 	}
 	mediaType, params, err := mime.ParseMediaType(r.Header.Get("Content-Type"))
 	if mediaType != "multipart/form-data" {
-		return nil, problem.New(problem.UnsupportedMedia, "Send the file as multipart/form-data, in a part named file.").
-			With("Accept", "multipart/form-data")
+		return nil, needsForm(mediaType)
 	}
 	if err != nil || params["boundary"] == "" {
-		return nil, problem.New(problem.InvalidMultipart, "Content-Type names no boundary. HTTP clients add it by themselves if they are left to set the header.")
+		return nil, problem.New(problem.InvalidMultipart, "Content-Type has no boundary; let your HTTP client set this header. With curl: "+curlFile("users.csv")+", not -d or --data-binary.")
 	}
 	if r.ContentLength > limit+overhead {
 		return nil, tooLarge(limit)
 	}
-	f := &form{limit: limit, wishes: newWishes(hooks)}
+	f := &form{limit: limit, wishes: newOptionSet(rights), room: func() error { return nil }}
 	if err := f.wishes.query(r.URL.RawQuery); err != nil {
 		return nil, err
 	}
-	body := &patientReader{from: http.MaxBytesReader(w, r.Body, limit+overhead), patience: patience, conn: http.NewResponseController(w)}
-	f.parts = multipart.NewReader(closing(body), params["boundary"])
+	f.body = &deadlineReader{from: http.MaxBytesReader(w, r.Body, limit+overhead), pace: pace, conn: http.NewResponseController(w)}
+	f.heads = &headLimiter{from: requireClosingBoundary(f.body)}
+	f.parts = multipart.NewReader(f.heads, params["boundary"])
 	return f, nil
 }
 
-// compressed tells whether a body is encoded in any way. None is decoded: a few
-// bytes could become more than any limit.
+// compressed reports whether a body has a content encoding. None is decoded: a
+// few bytes could expand beyond any limit.
 func compressed(h http.Header) bool {
 	return slices.ContainsFunc(h.Values("Content-Encoding"), func(encoding string) bool {
 		return encoding != "" && !strings.EqualFold(encoding, "identity")
 	})
 }
 
-// begin reads up to the end of the file's first chunk; if that is the whole
-// file, up to the end of the form. whole tells whether it was: then the rest
-// takes no more waiting for the client.
-func (f *form) begin() (whole bool, err error) {
+// readFirstChunk reads up to the end of the file's first chunk; if that is the
+// whole file, up to the end of the form. whole reports whether it was: then no
+// further waiting for the client is needed.
+func (f *form) readFirstChunk() (whole bool, err error) {
 	if err := f.readParts(); err != nil {
 		return false, err
 	}
+	if f.file == nil && f.pasted != nil {
+		f.filename = pastedName
+		f.file = &chunks{from: bytes.NewReader(f.pasted.File), limit: f.limit, room: f.room}
+	}
 	if f.file == nil {
-		return false, problem.New(problem.MissingFile, "The form has no part named file.")
+		return false, missingFile(f.came)
 	}
 	f.first, err = f.file.next()
 	switch {
-	case errors.Is(err, io.EOF) && f.unnamed && len(f.first) == 0: // what browsers send for none
-		return false, problem.New(problem.MissingFile, "The part named file is empty: no file was chosen.")
+	case errors.Is(err, io.EOF) && f.unnamed && len(f.first) == 0: // what browsers send without a file
+		return false, problem.New(problem.MissingFile, "No file was selected: the part named file is empty.")
 	case errors.Is(err, io.EOF): // an empty file
 	case err != nil:
 		return false, f.problem(err)
+	case f.unnamed && filenameSent(f.first) != "":
+		return false, filenameAsText(filenameSent(f.first))
 	case len(f.first) == storage.ChunkSize:
 		return false, nil
 	}
@@ -122,22 +133,37 @@ func (f *form) next() ([]byte, error) {
 	return chunk, err
 }
 
+// warnings is [storage.Upload].Warnings.
+func (f *form) warnings() []roster.Warning {
+	list := ignoredParts(f.wishes.ignored)
+	if f.pasted != nil {
+		if w := f.pasted.Warning(); w != nil {
+			list = append(list, *w)
+		}
+	}
+	return list
+}
+
 // finish is [storage.Upload].Finish.
 func (f *form) finish() (string, roster.Options, error) {
 	if err := f.readParts(); err != nil {
 		return "", roster.Options{}, err
 	}
-	return f.filename, f.wishes.options, nil
+	o, err := f.wishes.finish()
+	if f.pasted != nil {
+		o = forPasted(o, *f.pasted)
+	}
+	return f.filename, o, err
 }
 
-// readParts reads up to the file or the end of the form. Called again behind
-// the end it does nothing.
+// readParts reads up to the file or the end of the form. After the end it does
+// nothing.
 func (f *form) readParts() error {
 	for f.parts != nil {
-		part, err := f.parts.NextPart()
-		if errors.Is(err, io.EOF) { // the closing boundary: see closing
+		part, err := f.nextPart()
+		if errors.Is(err, io.EOF) { // the closing boundary: see requireClosingBoundary
 			f.parts = nil
-			return nil
+			return f.readEpilogue()
 		}
 		if err != nil {
 			return f.problem(err)
@@ -147,12 +173,33 @@ func (f *form) readParts() error {
 		}
 		if part.FormName() == filePart {
 			if f.file != nil {
-				return problem.New(problem.InvalidMultipart, "The form has more than one part named file; an import is one file.")
+				return problem.New(problem.InvalidMultipart, "The form has more than one part named file. Upload one file per import.")
+			}
+			content, err := body(part)
+			if err != nil {
+				return err
+			}
+			if f.wishes.rights.Paste && part.FileName() == "" { // no file was chosen
+				if empty, rest := isEmpty(content); empty {
+					continue
+				} else {
+					content = rest
+				}
+			}
+			if f.pasted != nil {
+				return fileAndPaste()
 			}
 			f.filename, f.unnamed = cleanFilename(part.FileName()), part.FileName() == ""
-			f.file = &chunks{from: part, limit: f.limit}
+			f.file = &chunks{from: content, limit: f.limit, room: f.room}
 			return nil
 		}
+		if f.wishes.rights.Paste && part.FormName() == pastedPart {
+			if err := f.readPasted(part); err != nil {
+				return err
+			}
+			continue
+		}
+		f.came = append(f.came, came{part.FormName(), part.FileName() != ""})
 		if err := f.readOption(part); err != nil {
 			return err
 		}
@@ -160,13 +207,40 @@ func (f *form) readParts() error {
 	return nil
 }
 
+// nextPart reads the header of the next part. The part before is read to its end.
+func (f *form) nextPart() (*multipart.Part, error) {
+	f.heads.head, f.heads.left = true, maxPartHead
+	defer func() { f.heads.head = false }()
+	return f.parts.NextPart()
+}
+
+// readEpilogue reads what follows the closing boundary, nearly always nothing: a
+// connection whose request has come to its end needs no deadline any more.
+func (f *form) readEpilogue() error {
+	if _, err := io.Copy(io.Discard, f.body); err != nil {
+		return f.problem(err)
+	}
+	return nil
+}
+
 func (f *form) readOption(part *multipart.Part) error {
-	option, known, err := recognize(part.FormName())
-	if err != nil || !known {
+	option, known, err := optionName(part.FormName())
+	if err != nil {
+		return err
+	}
+	if !known {
+		f.wishes.ignore(part.FormName())
+		if _, err := io.Copy(io.Discard, part); err != nil {
+			return f.problem(err)
+		}
+		return nil
+	}
+	content, err := body(part)
+	if err != nil {
 		return err
 	}
 	var value bytes.Buffer
-	n, err := value.ReadFrom(io.LimitReader(part, maxValue+1))
+	n, err := value.ReadFrom(io.LimitReader(content, maxValue+1))
 	if err != nil {
 		return f.problem(err)
 	}
@@ -176,34 +250,35 @@ func (f *form) readOption(part *multipart.Part) error {
 	return f.wishes.part(option, value.String())
 }
 
-// problem says what ended the reading of the body.
+// problem converts the error that ended the reading of the body.
 func (f *form) problem(err error) error {
 	var tooMany *http.MaxBytesError
+	var refused *problem.Problem
 	switch {
+	case errors.As(err, &refused): // a place
+		return refused
+	case errors.Is(err, errPartHead), errors.Is(err, multipart.ErrMessageTooLarge):
+		return problem.New(problem.InvalidMultipart, "The header of a part is larger than %d bytes, or has too many lines.", maxPartHead)
 	case errors.Is(err, errTooLarge), errors.As(err, &tooMany):
 		return tooLarge(f.limit)
+	case errors.Is(err, errBase64):
+		return problem.New(problem.InvalidMultipart, "A part has the Content-Transfer-Encoding base64 but is not base64.")
 	case errors.Is(err, os.ErrDeadlineExceeded):
-		return problem.New(problem.UploadTooSlow, "The body came too slowly, or stopped coming.")
+		return problem.New(problem.UploadTooSlow, "The upload was too slow, or stopped.")
 	}
-	return problem.New(problem.InvalidMultipart, "The body is not a complete multipart form: it breaks off or its boundaries are not where they should be.")
+	return problem.New(problem.InvalidMultipart, "The multipart form is incomplete or malformed: it is cut off, or a boundary is wrong.")
 }
 
 func tooLarge(limit int64) error {
-	return problem.New(problem.FileTooLarge, "The file is larger than %d bytes, the most this server takes. Split it.", limit)
+	return problem.New(problem.FileTooLarge, "The file is larger than %d bytes, the maximum. Split it.", limit)
 }
 
-// cleanFilename makes a file's name safe to keep and to show: no path, no
-// control characters, at most 255 bytes of valid UTF-8. It is never used to
-// open anything.
+// cleanFilename makes a filename safe to store and to show: no path, no control
+// characters, at most 255 bytes of valid UTF-8. It is never used to open a
+// file.
 func cleanFilename(name string) string {
-	name = name[strings.LastIndexAny(name, `/\`)+1:]
-	name = strings.Map(func(r rune) rune {
-		if unicode.IsControl(r) || unicode.Is(unicode.Bidi_Control, r) {
-			return -1
-		}
-		return r
-	}, strings.ToValidUTF8(name, "\uFFFD"))
-	if name = strings.TrimSpace(name); name == "" {
+	name = cleanText(name[strings.LastIndexAny(name, `/\`)+1:])
+	if name == "" {
 		return "upload.csv"
 	}
 	if len(name) > maxFilename {
@@ -216,34 +291,12 @@ func cleanFilename(name string) string {
 	return name
 }
 
-// closing lets a body end with its closing boundary only. To package multipart
-// one that ends behind any other boundary is as good, and the options that were
-// to follow would be lost. The line end is one that clients may leave out.
-func closing(body io.Reader) io.Reader {
-	return io.MultiReader(body, strings.NewReader("\r\n"), cutOff{})
-}
-
-// cutOff is where a body ends too early.
-type cutOff struct{}
-
-func (cutOff) Read([]byte) (int, error) { return 0, io.ErrUnexpectedEOF }
-
-// patientReader gives every MiB of a body the same time to arrive.
-type patientReader struct {
-	from     io.Reader
-	conn     *http.ResponseController
-	patience time.Duration
-	left     int64 // bytes until the deadline moves
-}
-
-func (p *patientReader) Read(b []byte) (int, error) {
-	if p.left <= 0 {
-		p.left = storage.ChunkSize
-		// ErrNotSupported is all it can be, and then the server's own
-		// deadlines have to do.
-		_ = p.conn.SetReadDeadline(time.Now().Add(p.patience))
-	}
-	n, err := p.from.Read(b)
-	p.left -= int64(n)
-	return n, err
+// cleanText removes characters that could make s look like something else.
+func cleanText(s string) string {
+	return strings.TrimSpace(strings.Map(func(r rune) rune {
+		if unicode.IsControl(r) || unicode.Is(unicode.Bidi_Control, r) {
+			return -1
+		}
+		return r
+	}, strings.ToValidUTF8(s, "\uFFFD")))
 }

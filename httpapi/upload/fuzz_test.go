@@ -12,21 +12,21 @@ import (
 	"unicode"
 	"unicode/utf8"
 
-	"rollcall/egress"
 	"rollcall/httpapi/problem"
 	"rollcall/httpapi/upload"
-	"rollcall/intake"
+	"rollcall/internal/egress"
 	"rollcall/roster"
+	"rollcall/userfile"
 	"rollcall/webhook"
 )
 
 // limit is the largest file, in bytes.
 const limit = 1000
 
-var hooks = upload.Webhooks{CheckURL: func(url string) error { return webhook.CheckURL(url, egress.Addresses{}) }}
+var rights = upload.Rights{AnySource: true, Webhooks: upload.Webhooks{CheckURL: func(url string) error { return webhook.CheckURL(url, egress.Addresses{}) }}}
 
-// FuzzForm reads any body under any Content-Type. It ends in a file within the
-// limit and options that can be obeyed, or in a problem.
+// FuzzForm reads any body with any Content-Type. The result is a file within
+// the limit and valid options, or a problem.
 func FuzzForm(f *testing.F) {
 	const head = "--b\r\nContent-Disposition: form-data; name=\"file\"; filename=\"x.csv\"\r\n\r\n"
 	const option = "--b\r\nContent-Disposition: form-data; name=\"dry_run\"\r\n\r\ntrue\r\n"
@@ -42,7 +42,7 @@ func FuzzForm(f *testing.F) {
 	f.Fuzz(func(t *testing.T, mediaType string, body []byte) {
 		r := httptest.NewRequest("POST", "/", bytes.NewReader(body))
 		r.Header["Content-Type"] = []string{mediaType}
-		file, name, o, err := upload.ReadForm(httptest.NewRecorder(), r, limit, hooks)
+		file, name, o, err := upload.ReadForm(httptest.NewRecorder(), r, limit, rights)
 		if err != nil {
 			if _, ok := errors.AsType[*problem.Problem](err); !ok {
 				t.Fatalf("an error that is no problem: %v", err)
@@ -66,6 +66,7 @@ func FuzzOptions(f *testing.F) {
 	for _, mapping := range []string{
 		`{"email": "E-mail"}`, `{"email": "a", "name": "a"}`, `{"email": ""}`, `{"nobody": "x"}`, `{"email": "\u0000"}`, `{"email": 1}`, `[]`, `null`,
 		`{"email": "a", "email": "b"}`, `{"email"`, `{"EMAIL": "x"}`, strings.Repeat(`{"a":`, 1000), `{"email": "\ud800"}`,
+		`{"name": ["First", "Last"]}`, `{"name": []}`, `{"name": ["a", "a"]}`, `{"email": ["a", "b"]}`, `{"name": "a\u001fb"}`, `{"name": null}`,
 	} {
 		f.Add("mapping=" + url.QueryEscape(mapping))
 	}
@@ -77,7 +78,7 @@ func FuzzOptions(f *testing.F) {
 		r := httptest.NewRequest("POST", "/", strings.NewReader(body))
 		r.URL.RawQuery = query
 		r.Header.Set("Content-Type", "multipart/form-data; boundary=b")
-		_, _, o, err := upload.ReadForm(httptest.NewRecorder(), r, limit, hooks)
+		_, _, o, err := upload.ReadForm(httptest.NewRecorder(), r, limit, rights)
 		if err != nil {
 			if _, ok := errors.AsType[*problem.Problem](err); !ok {
 				t.Fatalf("an error that is no problem: %v", err)
@@ -88,18 +89,25 @@ func FuzzOptions(f *testing.F) {
 	})
 }
 
-// obeyed fails the test if options came through that cannot be obeyed or stored.
+// obeyed fails the test if invalid options, or ones that cannot be stored, were
+// accepted.
 func obeyed(t *testing.T, o roster.Options) {
 	t.Helper()
-	if err := intake.CheckOptions(o); err != nil {
+	if err := userfile.CheckOptions(o); err != nil {
 		t.Errorf("%+v: %v", o, err)
 	}
 	headers := map[string]bool{}
-	for column, header := range o.Mapping {
-		if !slices.Contains(roster.Columns[:], roster.Column(column)) || strings.TrimSpace(header) == "" || strings.ContainsRune(header, 0) || headers[header] {
+	for column, joined := range o.Mapping {
+		for _, header := range roster.Headers(joined).List() {
+			if strings.TrimSpace(header) == "" || headers[header] {
+				t.Errorf("mapping %q", o.Mapping)
+			}
+			headers[header] = true
+		}
+		header := joined
+		if !slices.Contains(roster.Columns[:], roster.Column(column)) || strings.TrimSpace(header) == "" || strings.ContainsRune(header, 0) {
 			t.Errorf("mapping %q", o.Mapping)
 		}
-		headers[header] = true
 	}
 	if _, err := json.Marshal(o); err != nil {
 		t.Errorf("%+v: %v", o, err)

@@ -1,9 +1,10 @@
-// Package upload brings a file from the body of a request into storage: part by
-// part, in pieces of 1 MiB, with no temporary file and no database connection
-// held for a small file that comes slowly.
+// Package upload stores the file in a request's body: part by part, in chunks
+// of 1 MiB, without temporary files and without holding a database connection
+// for a small file that arrives slowly.
 package upload
 
 import (
+	"cmp"
 	"context"
 	"errors"
 	"net/http"
@@ -11,63 +12,89 @@ import (
 	"time"
 
 	"rollcall/httpapi/problem"
+	"rollcall/internal/tracing"
 	"rollcall/roster"
 	"rollcall/storage"
-	"rollcall/tracing"
 )
 
-// Limits bound what one request may ask of the server. Zero values take the
-// default, where there is one.
+// Limits bounds the resources of one request. Zero values take the default, if
+// there is one.
 type Limits struct {
 	FileBytes int64 // largest file, in bytes; must be positive
-	// Patience is how long one MiB of a body may take to arrive. Default 60 s.
-	Patience time.Duration
-	// Large is how many files of more than a MiB may arrive at once: each
-	// holds a connection to the database while it does. Default 8.
-	Large int
-	// LargeWait is how long such a file waits for its turn. Default 10 s.
-	LargeWait time.Duration
+	// DailyBytes is how many bytes of files one caller may upload on a day (UTC).
+	// 0: any number.
+	DailyBytes int64
+	// ReadTimeoutPerMiB is how long one MiB of a body may take to arrive. Default 60 s.
+	ReadTimeoutPerMiB time.Duration
+	// Rate is how many bytes a second must arrive at the least, over the whole
+	// body, after the time of ReadTimeoutPerMiB. Default 32 KiB.
+	Rate int64
+	// Places is how many files of more than 32 KiB may arrive at once: each takes
+	// up to a MiB of memory. PlacesEach is how many of them may be one caller's.
+	// Default 24 and 8.
+	Places, PlacesEach int
+	// Large is how many files of more than a MiB may arrive at once, and LargeEach
+	// how many of them may be one caller's: they may take minutes. Default 8 and 2.
+	Large, LargeEach int
+	// Wait is how long a file waits for such a place. Default 10 s.
+	Wait time.Duration
 	// Store is how long the database may take for one chunk. Default 10 s.
 	Store time.Duration
 }
 
-func (l *Limits) fill() {
-	def := func(d *time.Duration, v time.Duration) {
-		if *d == 0 {
-			*d = v
-		}
-	}
-	def(&l.Patience, time.Minute)
-	def(&l.LargeWait, 10*time.Second)
-	def(&l.Store, 10*time.Second)
-	if l.Large == 0 {
-		l.Large = 8
-	}
+func (l *Limits) setDefaults() {
+	l.ReadTimeoutPerMiB = cmp.Or(l.ReadTimeoutPerMiB, time.Minute)
+	l.Rate = cmp.Or(l.Rate, 32<<10)
+	l.Places = cmp.Or(l.Places, 24)
+	l.PlacesEach = cmp.Or(l.PlacesEach, 8)
+	l.Large = cmp.Or(l.Large, 8)
+	l.LargeEach = cmp.Or(l.LargeEach, 2)
+	l.Wait = cmp.Or(l.Wait, 10*time.Second)
+	l.Store = cmp.Or(l.Store, 10*time.Second)
 }
 
 // Receiver receives uploads. It is safe for concurrent use.
 type Receiver struct {
 	store  *storage.Store
 	limits Limits
-	large  chan struct{} // one token for each large file under way
+	places *places // of files of more than firstBuffer
+	large  *places // of files of more than a chunk
 
-	mu       sync.Mutex
-	arriving map[arrival]struct{}
+	mu   sync.Mutex
+	held map[heldKey]struct{}
 }
 
-// arrival is an upload with an Idempotency-Key on its way in.
-type arrival struct{ caller, key string }
+// heldKey is an upload with an Idempotency-Key that is still arriving.
+type heldKey struct{ caller, key string }
 
 // NewReceiver makes a Receiver.
 func NewReceiver(store *storage.Store, l Limits) *Receiver {
-	l.fill()
-	return &Receiver{store: store, limits: l, large: make(chan struct{}, l.Large), arriving: map[arrival]struct{}{}}
+	l.setDefaults()
+	return &Receiver{store: store, limits: l, places: newPlaces(l.Places, l.PlacesEach), large: newPlaces(l.Large, l.LargeEach), held: map[heldKey]struct{}{}}
 }
 
-// Webhooks says what webhook_url may be. The zero value takes none.
+// Webhooks says which webhook_url is accepted. The zero value accepts none.
 type Webhooks struct {
-	CheckURL   func(url string) error // its error's text is for the client
-	SealSecret storage.Sealing        // makes the secret of one that the caller does not have yet
+	CheckURL   func(url string) error  // its error text is shown to the client
+	SealSecret storage.NewSealedSecret // makes the secret if the caller has no webhook with this URL yet
+}
+
+// Rights says what the options of a caller may be. The zero value is a caller
+// without webhooks whose source is the default one.
+type Rights struct {
+	Webhooks Webhooks
+	// Source is the caller's own; "" is roster.DefaultSource. AnySource lets the
+	// caller name another.
+	Source    string
+	AnySource bool
+	// Attributes are the declared attributes.
+	Attributes []string
+	// Paste accepts a part with pasted text in the place of a file.
+	Paste bool
+	// Profile finds the options of an import profile, in the form of their parts;
+	// [storage.ErrNotFound] if there is none of that name. nil: there are no
+	// profiles.
+	Profile func(name string) (map[string]string, error)
 }
 
 // errStalled is why a context ended whose transaction stood still.
@@ -76,79 +103,96 @@ var errStalled = errors.New("the database took too long")
 // Receive reads the request's body and commits the file and its import. The
 // error is a [*problem.Problem] where the request is at fault; otherwise it
 // comes from storage.
-func (rc *Receiver) Receive(w http.ResponseWriter, r *http.Request, by storage.Entry, hooks Webhooks) (storage.Received, error) {
+func (rc *Receiver) Receive(w http.ResponseWriter, r *http.Request, by storage.AuditEntry, rights Rights) (storage.UploadResult, error) {
 	key, err := idempotencyKey(r.Header)
 	if err != nil {
-		return storage.Received{}, err
+		return storage.UploadResult{}, err
 	}
-	arrived, err := rc.arrive(by.Actor.Key(), key)
+	arrived, err := rc.holdKey(by.Actor.Key(), key)
 	if err != nil {
-		return storage.Received{}, err
+		return storage.UploadResult{}, err
 	}
 	defer arrived()
-	f, err := openForm(w, r, rc.limits.FileBytes, rc.limits.Patience, hooks)
+	left, err := rc.budget(w.Header(), r, by.Actor)
 	if err != nil {
-		return storage.Received{}, err
+		return storage.UploadResult{}, err
 	}
-	whole, err := f.begin()
+	f, err := openForm(w, r, rc.limits.FileBytes, pace{rc.limits.ReadTimeoutPerMiB, rc.limits.Rate}, rights)
 	if err != nil {
-		return storage.Received{}, err
+		return storage.UploadResult{}, err
+	}
+	caller := by.Actor.Key()
+	release := func() {}
+	defer func() { release() }()
+	f.room = func() (err error) {
+		release, err = rc.place(r.Context(), rc.places, caller, f.body)
+		return err
+	}
+	whole, err := f.readFirstChunk()
+	if err != nil {
+		return storage.UploadResult{}, err
 	}
 	if !whole {
-		if err := rc.acquire(r.Context()); err != nil {
-			return storage.Received{}, err
+		done, err := rc.place(r.Context(), rc.large, caller, f.body)
+		if err != nil {
+			return storage.UploadResult{}, err
 		}
-		defer func() { <-rc.large }()
+		defer done()
 	}
-	received, err := rc.receive(r.Context(), f, by, key, hooks.SealSecret)
+	received, err := rc.receive(r.Context(), f, by, key, rights.Webhooks.SealSecret)
+	if errors.Is(err, storage.ErrBudget) {
+		return storage.UploadResult{}, overBudget(left)
+	}
 	if err != nil {
-		return storage.Received{}, err
+		return storage.UploadResult{}, err
 	}
-	// What is waited for now is not the client: an old deadline would pass for
-	// its leaving.
+	// From here on nothing is read from the client: an expired deadline would
+	// look as if it left.
 	_ = http.NewResponseController(w).SetReadDeadline(time.Time{})
 	return received, nil
 }
 
-// arrive holds an Idempotency-Key in this process while its upload arrives.
-// Storage does so for all processes, but only from the end of the first MiB on:
-// no connection is held for a small file that comes slowly.
-func (rc *Receiver) arrive(caller, key string) (arrived func(), err error) {
+// holdKey reserves an Idempotency-Key in this process while its upload arrives.
+// Storage does so for all processes, but only from the end of the first MiB on,
+// because no connection is held for a small file that arrives slowly.
+func (rc *Receiver) holdKey(caller, key string) (arrived func(), err error) {
 	if key == "" {
 		return func() {}, nil
 	}
 	rc.mu.Lock()
 	defer rc.mu.Unlock()
-	a := arrival{caller, key}
-	if _, ok := rc.arriving[a]; ok {
+	a := heldKey{caller, key}
+	if _, ok := rc.held[a]; ok {
 		return nil, storage.ErrKeyArriving
 	}
-	rc.arriving[a] = struct{}{}
+	rc.held[a] = struct{}{}
 	return func() {
 		rc.mu.Lock()
 		defer rc.mu.Unlock()
-		delete(rc.arriving, a)
+		delete(rc.held, a)
 	}, nil
 }
 
-// acquire waits for a large file's turn.
-func (rc *Receiver) acquire(ctx context.Context) error {
-	turn := time.NewTimer(rc.limits.LargeWait)
-	defer turn.Stop()
-	select {
-	case rc.large <- struct{}{}:
-		return nil
-	case <-ctx.Done():
-		return ctx.Err()
-	case <-turn.C:
-		return problem.New(problem.Busy, "As many large files are arriving as this server takes at once. Try again shortly.").RetryAfter(10 * time.Second)
+// place waits for a place. The time is not the client's.
+func (rc *Receiver) place(ctx context.Context, of *places, caller string, body *deadlineReader) (release func(), err error) {
+	began := time.Now()
+	waiting, cancel := context.WithTimeout(ctx, rc.limits.Wait)
+	defer cancel()
+	release, err = of.take(waiting, caller)
+	switch {
+	case err == nil:
+		body.waited(time.Since(began))
+		return release, nil
+	case ctx.Err() != nil:
+		return func() {}, ctx.Err()
 	}
+	return func() {}, problem.New(problem.Busy, "Too many uploads in progress. Try again shortly.").RetryAfter(10 * time.Second)
 }
 
-// receive hands the form to storage and watches that the database keeps up. The
-// client's slowness is the form's business, so the watch stands still while a
+// receive passes the form to storage and cancels if the database stalls. The
+// form has its own deadlines for slow clients, so the timer is stopped while a
 // chunk is being read.
-func (rc *Receiver) receive(ctx context.Context, f *form, by storage.Entry, key string, seal storage.Sealing) (storage.Received, error) {
+func (rc *Receiver) receive(ctx context.Context, f *form, by storage.AuditEntry, key string, seal storage.NewSealedSecret) (storage.UploadResult, error) {
 	ctx, cancel := context.WithCancelCause(ctx)
 	defer cancel(nil)
 	watch := time.AfterFunc(rc.limits.Store, func() { cancel(errStalled) })
@@ -156,6 +200,7 @@ func (rc *Receiver) receive(ctx context.Context, f *form, by storage.Entry, key 
 	received, err := rc.store.ReceiveImport(ctx, storage.Upload{
 		By:             by,
 		IdempotencyKey: key,
+		DailyBytes:     rc.limits.DailyBytes,
 		SealSecret:     seal,
 		TraceParent:    tracing.Parent(ctx),
 		Next: func() ([]byte, error) {
@@ -163,6 +208,7 @@ func (rc *Receiver) receive(ctx context.Context, f *form, by storage.Entry, key 
 			defer watch.Reset(rc.limits.Store)
 			return f.next()
 		},
+		Warnings: f.warnings,
 		Finish: func() (string, roster.Options, error) {
 			watch.Stop()
 			defer watch.Reset(rc.limits.Store)

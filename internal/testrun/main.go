@@ -1,12 +1,16 @@
 //go:build unix
 
-// Command testrun runs a command with one PostgreSQL for all the test binaries
-// in it, where each would otherwise start its own:
+// Command testrun runs a command with one PostgreSQL for all its test binaries;
+// otherwise each would start its own:
 //
 //	go run ./internal/testrun go test ./...
 //
-// A server named by ROLLCALL_TEST_DATABASE_URL is used as it is. testrun exits
+// A server named by ROLLCALL_TEST_DATABASE_URL is used instead. testrun exits
 // with the command's exit code and passes SIGINT and SIGTERM on to it.
+//
+// With ROLLCALL_REQUIRE_ALL=1 a skipped test is a failure: if the command
+// writes test events (go test -json), testrun changes skips to failures and
+// exits with at least 1.
 package main
 
 import (
@@ -18,8 +22,11 @@ import (
 	"os/signal"
 	"syscall"
 
-	"rollcall/internal/pgtest"
+	"rollcall/test/pgtest"
 )
+
+// requireVariable is "1" if everything that tests need is installed.
+const requireVariable = "ROLLCALL_REQUIRE_ALL"
 
 func main() {
 	code, err := run(os.Args[1:])
@@ -54,14 +61,23 @@ func run(command []string) (code int, err error) {
 	return runCommand(command, environ, signals)
 }
 
-// runCommand returns the command's exit code: 128 and the signal's number for
-// one that a signal ended, as a shell has it.
+// runCommand returns the command's exit code: like a shell, 128 plus the
+// signal's number if a signal ended it.
 func runCommand(command, environ []string, signals <-chan os.Signal) (code int, err error) {
 	cmd := exec.Command(command[0], command[1:]...)
 	cmd.Stdin, cmd.Stdout, cmd.Stderr = os.Stdin, os.Stdout, os.Stderr
+	if os.Getenv(requireVariable) == "1" {
+		skips := &skipFailer{out: os.Stdout}
+		cmd.Stdout = skips
+		defer func() {
+			if skips.close(); skips.failed {
+				code = max(code, 1)
+			}
+		}()
+	}
 	cmd.Env = environ
-	// A process group of its own: a Ctrl-C reaches it once, through us, and the
-	// go command's test binaries with it.
+	// In its own process group a Ctrl-C reaches it only once, through us,
+	// together with the go command's test binaries.
 	cmd.SysProcAttr = &syscall.SysProcAttr{Setpgid: true}
 	if err := cmd.Start(); err != nil {
 		return 0, err
@@ -71,7 +87,7 @@ func runCommand(command, environ []string, signals <-chan os.Signal) (code int, 
 	for {
 		select {
 		case sig := <-signals:
-			// ESRCH: it ended just now, and we are about to hear of it.
+			// ESRCH: it has just ended, which we are about to notice.
 			_ = syscall.Kill(-cmd.Process.Pid, sig.(syscall.Signal))
 		case err := <-ended:
 			exit, failed := errors.AsType[*exec.ExitError](err)

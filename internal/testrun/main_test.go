@@ -13,8 +13,8 @@ import (
 	"testing"
 )
 
-// build returns the program itself: what counts is its exit code and what it
-// leaves behind.
+// build builds the program itself: its exit code and what it leaves behind are
+// tested.
 func build(t *testing.T) string {
 	t.Helper()
 	program := filepath.Join(t.TempDir(), "testrun")
@@ -24,8 +24,8 @@ func build(t *testing.T) string {
 	return program
 }
 
-// command returns a run of the program with a temporary directory of its own,
-// in which the server's user can move about.
+// command prepares a run of the program with its own temporary directory, which
+// the database server's user can enter.
 func command(t *testing.T, program string, environ []string, args ...string) (*exec.Cmd, string) {
 	t.Helper()
 	tmp, err := os.MkdirTemp("", "testrun-")
@@ -57,7 +57,7 @@ func TestRun(t *testing.T) {
 		environ []string
 		args    []string
 		code    int
-		want    string // the output's beginning
+		want    string // the output's start
 	}{
 		"starts a server":      {nil, []string{"sh", "-c", reportURL}, 0, "postgres://rollcall@/rollcall?"},
 		"keeps a given server": {[]string{"ROLLCALL_TEST_DATABASE_URL=postgres://given"}, []string{"sh", "-c", reportURL}, 0, "postgres://given\n"},
@@ -89,7 +89,7 @@ func TestRun(t *testing.T) {
 func TestSignalReachesTheCommand(t *testing.T) {
 	t.Parallel()
 	program := build(t)
-	// The grandchild stands for a test binary below the go command.
+	// The grandchild plays a test binary below the go command.
 	cmd, tmp := command(t, program, nil, "sh", "-c",
 		`trap 'echo parent' INT; sh -c 'trap "echo child; exit" INT; echo ready; while :; do sleep 0.05; done'; exit 3`)
 	out, err := cmd.StdoutPipe()
@@ -118,4 +118,35 @@ func TestSignalReachesTheCommand(t *testing.T) {
 		t.Errorf("the end: %v, want exit code 3", err)
 	}
 	checkEmpty(t, tmp)
+}
+
+// TestSkippedTestFails: with ROLLCALL_REQUIRE_ALL a skipped test is a failure
+// in the events and in the exit code, but a package without tests is not.
+func TestSkippedTestFails(t *testing.T) {
+	t.Parallel()
+	program := build(t)
+	const events = `{"Action":"pass","Package":"p","Test":"TestOne"}
+{"Action":"skip","Package":"empty"}
+{"Action":"skip","Package":"p","Test":"TestTwo","Elapsed":0.5}
+not an event: "Action":"skip"
+the end`
+	for require, want := range map[string]struct {
+		code int
+		out  string
+	}{
+		"":  {0, events},
+		"1": {1, strings.Replace(events, `"skip","Package":"p","Test":"TestTwo","Elapsed":0.5`, `"fail","Elapsed":0.5,"Package":"p","Test":"TestTwo"`, 1)},
+	} {
+		cmd, _ := command(t, program, []string{"ROLLCALL_REQUIRE_ALL=" + require, "ROLLCALL_TEST_DATABASE_URL=postgres://localhost/none", "EVENTS=" + events},
+			"sh", "-c", `printf %s "$EVENTS"`)
+		out, err := cmd.Output()
+		exit, _ := errors.AsType[*exec.ExitError](err)
+		code := 0
+		if exit != nil {
+			code = exit.ExitCode()
+		}
+		if code != want.code || string(out) != want.out {
+			t.Errorf("ROLLCALL_REQUIRE_ALL=%q: exit code %d, output\n%s\nwant %d\n%s", require, code, out, want.code, want.out)
+		}
+	}
 }

@@ -38,6 +38,15 @@
       submit.disabled = on;
     };
 
+    // A file is needed unless rows were pasted.
+    const pasted = form.querySelector("textarea[name=pasted]");
+    const either = () => {
+      input.required = !pasted.value.trim();
+    };
+    pasted.addEventListener("input", either);
+    addEventListener("pageshow", either); // the browser may have kept the text
+    either();
+
     form.classList.add("can-drop");
     input.addEventListener("change", fits);
     for (const kind of ["dragenter", "dragover"]) {
@@ -80,7 +89,7 @@
         const page = new DOMParser().parseFromString(request.responseText, "text/html");
         complain((page.querySelector("[role=alert]") ?? page.querySelector("main"))?.textContent.trim() ?? "The upload failed. Try again.");
       });
-      request.addEventListener("error", () => complain("The connection was lost. Try again."));
+      request.addEventListener("error", () => complain("Connection lost. Try again."));
       request.addEventListener("loadend", () => {
         if (request.status && request.status < 400) return; // on the way to the next page
         request = null;
@@ -89,7 +98,7 @@
       complain("");
       busy(true);
       bar.value = 0;
-      state.textContent = "Sending the file";
+      state.textContent = "Uploading";
       request.send(new FormData(form));
     });
     addEventListener("pageshow", (event) => {
@@ -180,7 +189,7 @@
     const seconds = (last.at - first.at) / 1000;
     if (seconds < 1 || last.done === first.done) return "";
     const rate = (last.done - first.done) / seconds;
-    const text = "· " + number.format(Math.round(rate)) + " rows a second";
+    const text = "· " + number.format(Math.round(rate)) + " rows per second";
     return left > 0 ? text + " · " + duration(left / rate) + " left" : text;
   }
 
