@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"log/slog"
+	"slices"
 	"sync"
 	"testing"
 	"time"
@@ -46,6 +47,13 @@ func (q *tasks) EnqueueInvitations(_ context.Context, due []storage.DueInvitatio
 	defer q.mu.Unlock()
 	q.sizes = append(q.sizes, len(due))
 	return nil
+}
+
+// taskSizes returns a copy of the sizes of all tasks.
+func (q *tasks) taskSizes() []int {
+	q.mu.Lock()
+	defer q.mu.Unlock()
+	return slices.Clone(q.sizes)
 }
 
 func (q *tasks) set(away bool) {
@@ -127,7 +135,7 @@ func TestDispatcherFillsWindow(t *testing.T) {
 	store, q := newStore(t, 500), &tasks{}
 	run(t, store, q, invitations.DispatcherConfig{Window: 200})
 	become(t, store, 200)
-	for _, size := range q.sizes {
+	for _, size := range q.taskSizes() {
 		if size > invitations.MaxPerTask {
 			t.Errorf("a task of %d", size)
 		}
