@@ -203,6 +203,41 @@ func (h *testEnv) confirmAsPreviewed(im *importer.Importer, id uuid.UUID) {
 	}
 }
 
+// TestEditHeldImport: an import that was no dry run, and is held, has its rows found by
+// what they are known by as well.
+func TestEditHeldImport(t *testing.T) {
+	t.Parallel()
+	h := newTestEnv(t)
+	im := h.importer(importer.Config{BatchRows: 2})
+	editor := importer.NewRowEditor(h.store, importer.Config{})
+	var all, kept []string
+	for n := range 40 {
+		all = append(all, fmt.Sprintf("%d=p%d", n, n))
+	}
+	kept = append(all[:10:10], all[20:]...)
+	h.run(im, h.upload(keyed(all...), full).ID)
+	options := full
+	options.MaxDisable = "9"
+	i := h.run(im, h.upload(keyed(kept...), options).ID)
+	if i.Status != roster.Held || i.Plan.Disable != 10 {
+		t.Fatalf("%s, %d to be disabled", i.Status, i.Plan.Disable)
+	}
+	for _, step := range []struct {
+		row    int64
+		email  string
+		tied   []int64
+		failed int64
+	}{
+		{3, "p39@example.com", []int64{31}, 2}, // neither gets the address of user 39
+		{3, "p1@example.com", []int64{31}, 0},
+	} {
+		tied, err := editor.Edit(t.Context(), i.ID, map[int64]importer.CellChanges{step.row: {roster.ColumnEmail: &step.email}}, tester)
+		if now := h.read(i.ID); err != nil || !slices.Equal(tied, step.tied) || now.Counts.Failed != step.failed || now.Status != roster.Held {
+			t.Errorf("%s in row %d: tied %v, %d failed, %s, error %v", step.email, step.row, tied, now.Counts.Failed, now.Status, err)
+		}
+	}
+}
+
 // TestEditFullRoster: edits hold and free a dry run as its check would, find everyone
 // once the last row is fixed that might be about anyone, and never leave a roster
 // without a valid row.

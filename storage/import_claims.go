@@ -152,8 +152,10 @@ type Checked struct {
 	// Actions are the valid rows by action; nil for an import that does not stop
 	// after its check.
 	Actions ActionRows
-	// RowKeys are the hashes of all rows of the batch, for the same imports.
+	// RowKeys are the hashes of all rows of the batch of a dry run, and Keyed how many
+	// more rows of the import's file can be found by theirs.
 	RowKeys  []RowKey
+	Keyed    int64
 	Deferred []DeferredRow
 	// Undeferred are rows deferred before that are failed now, and among RowErrors;
 	// Deferred rows count as valid only with the last batch, those of earlier ones too.
@@ -171,14 +173,6 @@ type Checked struct {
 	RoleValues []string
 	Last       bool // the file ends here
 	Crashes    int  // as in [Batch]
-}
-
-// keyed is how many rows of the batch can be found by their hashes.
-func (b *Checked) keyed() int64 {
-	if b.Actions == nil {
-		return 0
-	}
-	return b.Rows
 }
 
 // shownAdmins is how many rows an import keeps the numbers of that make someone an
@@ -307,7 +301,7 @@ func advanceCheck(ctx context.Context, tx *sqlx.Tx, c *Claim, b Checked) (status
 		format, header, warnings, b.Last, seconds(c.Lease), b.Crashes,
 		b.Plan.Create, b.Plan.Update, b.Plan.Unchanged, b.Plan.AdminsGained, b.Plan.AdminsLost, b.Disable, b.Limit,
 		pq.Int64Array(b.AdminRows[:min(len(b.AdminRows), shownAdmins)]), pq.Int64Array(b.AdminLostRows[:min(len(b.AdminLostRows), shownAdmins)]),
-		b.DepartmentsCleared, b.keyed())
+		b.DepartmentsCleared, b.Keyed)
 	if errors.Is(err, sql.ErrNoRows) {
 		return "", ErrClaimLost
 	}

@@ -17,26 +17,28 @@ type MissingUser struct {
 	User *roster.User // as it is now
 }
 
-// SourcePage is one page of the users of a source who are not disabled.
-type SourcePage struct {
-	Last    uuid.UUID // of the page, to go on behind; zero: there are no more
-	Users   int64
-	Missing int64 // of these, those not in the file
+// SourceUser is a user of a source as a full roster knows them.
+type SourceUser struct {
+	ID       uuid.UUID
+	EmailKey string
+	Key      string // in the source; "" for none
 }
 
-// sourcePage is how many users one page of a search has.
-const sourcePage = 20_000
+// SourcePage is how many users are compared with a file at a time.
+const SourcePage = 20_000
 
-// ClearMissing forgets whom an earlier check found missing. [ErrClaimLost] means
-// that nothing was written.
+// ClearMissing forgets whom an earlier check found missing, and unless the import
+// is a dry run the hashes of its rows. [ErrClaimLost] means that nothing was written.
 func (s *Store) ClearMissing(ctx context.Context, c *Claim) (err error) {
 	defer translate(&err, "clear missing users of import %s", c.Import.ID)
 	return s.transact(ctx, func(tx *sqlx.Tx) error {
 		if err := renewCheck(ctx, tx, c); err != nil {
 			return err
 		}
-		_, err := tx.ExecContext(ctx, `DELETE FROM import_missing WHERE import_id = $1`, c.Import.ID)
-		return err
+		if _, err := tx.ExecContext(ctx, `DELETE FROM import_missing WHERE import_id = $1`, c.Import.ID); err != nil || c.Import.Options.DryRun {
+			return err
+		}
+		return deleteRowKeys(ctx, tx, c.Import.ID)
 	})
 }
 
@@ -51,58 +53,75 @@ func renewCheck(ctx context.Context, tx *sqlx.Tx, c *Claim) error {
 	return affectedOne(r, ErrClaimLost)
 }
 
-// FindMissing goes through the next users of the import's source, in the order of
-// their ids behind after, and notes those who are not present: numbers begin
-// behind n. The user who started the import is never missing.
-func (s *Store) FindMissing(ctx context.Context, c *Claim, after uuid.UUID, n int64, present func(emailKey, externalID string) bool) (p SourcePage, err error) {
-	defer translate(&err, "find missing users of import %s", c.Import.ID)
+// SourceUsers reads the next users of a source who are not disabled, in the order of
+// their ids behind after, at most limit. last is where to go on; zero: there are no
+// more.
+func (s *Store) SourceUsers(ctx context.Context, source string, after uuid.UUID, limit int) (users []SourceUser, last uuid.UUID, err error) {
+	defer translate(&err, "read users of source %s", source)
+	err = s.transact(ctx, func(tx *sqlx.Tx) error {
+		users, last, err = sourceUsers(ctx, tx, source, after, limit)
+		return err
+	})
+	return users, last, err
+}
+
+func sourceUsers(ctx context.Context, tx *sqlx.Tx, source string, after uuid.UUID, limit int) (users []SourceUser, last uuid.UUID, err error) {
+	if err := forceIndexOrder(ctx, tx); err != nil {
+		return nil, last, err
+	}
+	// Both sides are bounded: PostgreSQL may merge them, and would begin with the
+	// first key of the source for each page.
+	found, err := tx.QueryContext(ctx, `
+		SELECT u.id, u.email_key, COALESCE(k.external_id, '')
+		  FROM users u LEFT JOIN external_ids k ON k.user_id = u.id AND k.source = $1 AND k.user_id > $2
+		 WHERE u.id > $2 AND u.status <> 'disabled'
+		   AND (k.user_id IS NOT NULL OR EXISTS (SELECT FROM imports i WHERE i.id = u.import_id AND i.source = $1))
+		 ORDER BY u.id LIMIT $3`, Matching{Source: source}.source(), after, limit)
+	if err != nil {
+		return nil, last, err
+	}
+	defer found.Close()
+	users = make([]SourceUser, 0, limit)
+	for found.Next() {
+		var u SourceUser
+		if err := found.Scan(&u.ID, &u.EmailKey, &u.Key); err != nil {
+			return nil, last, err
+		}
+		users = append(users, u)
+	}
+	if len(users) == limit {
+		last = users[len(users)-1].ID
+	}
+	return users, last, found.Err()
+}
+
+// NoteMissing notes those of a source's users who are not present, and returns how
+// many they are; they are numbered from n + 1. The user who started the import is never
+// missing. [ErrClaimLost] means that nothing was written.
+func (s *Store) NoteMissing(ctx context.Context, c *Claim, users []SourceUser, n int64, present func(emailKey, externalID string) bool) (missing int64, err error) {
+	defer translate(&err, "note missing users of import %s", c.Import.ID)
 	err = s.transact(ctx, func(tx *sqlx.Tx) error {
 		if err := renewCheck(ctx, tx, c); err != nil {
 			return err
 		}
-		p, err = findMissing(ctx, tx, c.Import, after, n, present)
+		missing, err = noteMissing(ctx, tx, c.Import, users, n, present)
 		return err
 	})
-	return p, err
+	return missing, err
 }
 
-func findMissing(ctx context.Context, tx *sqlx.Tx, i *roster.Import, after uuid.UUID, n int64, present func(emailKey, externalID string) bool) (p SourcePage, err error) {
-	m := Matching{Source: i.Options.Source}
-	var users []sourceUser
-	if _, err := tx.ExecContext(ctx, setIndexOrder); err != nil {
-		return p, err
-	}
-	if err := tx.SelectContext(ctx, &users, `
-		SELECT u.id, u.email_key, COALESCE(k.external_id, '') AS external_id
-		  FROM users u LEFT JOIN external_ids k ON k.user_id = u.id AND k.source = $1
-		 WHERE u.id > $2 AND u.status <> 'disabled'
-		   AND (k.user_id IS NOT NULL OR EXISTS (SELECT FROM imports i WHERE i.id = u.import_id AND i.source = $1))
-		 ORDER BY u.id LIMIT $3`, m.source(), after, sourcePage); err != nil {
-		return p, err
-	}
-	p = SourcePage{Users: int64(len(users))}
-	if len(users) == sourcePage {
-		p.Last = users[len(users)-1].ID
-	}
-	missing := users[:0]
+func noteMissing(ctx context.Context, tx *sqlx.Tx, i *roster.Import, users []SourceUser, n int64, present func(emailKey, externalID string) bool) (int64, error) {
+	var missing []SourceUser
 	for _, u := range users {
 		if !present(u.EmailKey, u.Key) && !i.CreatedBy.Is(u.ID) {
 			missing = append(missing, u)
 		}
 	}
-	p.Missing = int64(len(missing))
-	return p, insertMissing(ctx, tx, i.ID, n, missing)
-}
-
-// sourceUser is a user of a source as a full roster knows them.
-type sourceUser struct {
-	ID       uuid.UUID `db:"id"`
-	EmailKey string    `db:"email_key"`
-	Key      string    `db:"external_id"`
+	return int64(len(missing)), insertMissing(ctx, tx, i.ID, n, missing)
 }
 
 // insertMissing notes users who are missing; numbers begin behind n.
-func insertMissing(ctx context.Context, tx *sqlx.Tx, id uuid.UUID, n int64, missing []sourceUser) error {
+func insertMissing(ctx context.Context, tx *sqlx.Tx, id uuid.UUID, n int64, missing []SourceUser) error {
 	if len(missing) == 0 {
 		return nil
 	}
@@ -110,8 +129,8 @@ func insertMissing(ctx context.Context, tx *sqlx.Tx, id uuid.UUID, n int64, miss
 		INSERT INTO import_missing (import_id, n, user_id, email_key, external_id)
 		SELECT $1, $2 + n, id, email_key, external_id
 		  FROM unnest($3::uuid[], $4::text[], $5::text[]) WITH ORDINALITY AS m (id, email_key, external_id, n)`,
-		id, n, uuids(missing, func(u *sourceUser) uuid.UUID { return u.ID }),
-		texts(missing, func(u *sourceUser) string { return u.EmailKey }), texts(missing, func(u *sourceUser) string { return u.Key }))
+		id, n, uuids(missing, func(u *SourceUser) uuid.UUID { return u.ID }),
+		texts(missing, func(u *SourceUser) string { return u.EmailKey }), texts(missing, func(u *SourceUser) string { return u.Key }))
 	return err
 }
 

@@ -31,12 +31,16 @@ func changeMissing(ctx context.Context, tx *sqlx.Tx, i *roster.Import, before in
 			return 0, err
 		}
 		for after := uuid.Nil; ; {
-			page, err := findMissing(ctx, tx, i, after, n, m.Present)
+			users, last, err := sourceUsers(ctx, tx, i.Options.Source, after, SourcePage)
 			if err != nil {
 				return 0, err
 			}
-			n += page.Missing
-			if after = page.Last; after == uuid.Nil {
+			missing, err := noteMissing(ctx, tx, i, users, n, m.Present)
+			if err != nil {
+				return 0, err
+			}
+			n += missing
+			if after = last; after == uuid.Nil {
 				break
 			}
 		}
@@ -59,8 +63,10 @@ func changeMissing(ctx context.Context, tx *sqlx.Tx, i *roster.Import, before in
 // keys.
 func changeMissingOf(ctx context.Context, tx *sqlx.Tx, i *roster.Import, n int64, m *MissingChange) (int64, error) {
 	var users []struct {
-		sourceUser
-		Missing bool `db:"missing"`
+		ID       uuid.UUID `db:"id"`
+		EmailKey string    `db:"email_key"`
+		Key      string    `db:"external_id"`
+		Missing  bool      `db:"missing"`
 	}
 	source := Matching{Source: i.Options.Source}.source()
 	if err := tx.SelectContext(ctx, &users, `
@@ -74,17 +80,18 @@ func changeMissingOf(ctx context.Context, tx *sqlx.Tx, i *roster.Import, n int64
 		 ORDER BY u.id`, source, texts(m.Emails, itself), texts(m.IDs, itself), i.ID); err != nil {
 		return 0, err
 	}
-	var gone, back []sourceUser
+	var gone []SourceUser
+	var back []uuid.UUID
 	for _, u := range users {
 		switch present := m.Present(u.EmailKey, u.Key); {
 		case present && u.Missing:
-			back = append(back, u.sourceUser)
+			back = append(back, u.ID)
 		case !present && !u.Missing && !i.CreatedBy.Is(u.ID):
-			gone = append(gone, u.sourceUser)
+			gone = append(gone, SourceUser{u.ID, u.EmailKey, u.Key})
 		}
 	}
 	if _, err := tx.ExecContext(ctx, `DELETE FROM import_missing WHERE import_id = $1 AND user_id = ANY($2::uuid[])`,
-		i.ID, uuids(back, func(u *sourceUser) uuid.UUID { return u.ID })); err != nil {
+		i.ID, uuids(back, func(id *uuid.UUID) uuid.UUID { return *id })); err != nil {
 		return 0, err
 	}
 	if len(gone) > 0 {

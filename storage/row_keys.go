@@ -104,6 +104,18 @@ func insertRowKeys(ctx context.Context, tx *sqlx.Tx, id uuid.UUID, keys []RowKey
 	return err
 }
 
+// AddRowKeys stores the hashes of rows of an import that will be held, and renews the
+// lease of its check. [ErrClaimLost] means that nothing was written.
+func (s *Store) AddRowKeys(ctx context.Context, c *Claim, keys []RowKey) (err error) {
+	defer translate(&err, "store hashes of rows of import %s", c.Import.ID)
+	return s.transact(ctx, func(tx *sqlx.Tx) error {
+		if err := renewCheck(ctx, tx, c); err != nil {
+			return err
+		}
+		return insertRowKeys(ctx, tx, c.Import.ID, keys)
+	})
+}
+
 // deleteRowKeys forgets what only edits need, once no row can be edited any more.
 func deleteRowKeys(ctx context.Context, tx *sqlx.Tx, id uuid.UUID) error {
 	_, err := tx.ExecContext(ctx, `DELETE FROM import_row_keys WHERE import_id = $1`, id)

@@ -38,8 +38,8 @@ type RowPlan struct {
 // itself: one plan a row, in their order. Whether the import may create
 // administrators is not considered: a row that may not has a problem before. Plans
 // of rows that change nothing name no user unless all is set, which is slower, or
-// the row has no key and the user has.
-func (s *Store) PlanRows(ctx context.Context, m Matching, rows []UserRow, all bool) (plans []RowPlan, err error) {
+// the row has no key and the user has; they may be the same one, not to be changed.
+func (s *Store) PlanRows(ctx context.Context, m Matching, rows []UserRow, all bool) (plans []*RowPlan, err error) {
 	defer translate(&err, "plan %d rows", len(rows))
 	err = s.transact(ctx, func(tx *sqlx.Tx) error {
 		wanted := withoutKeys
@@ -50,7 +50,7 @@ func (s *Store) PlanRows(ctx context.Context, m Matching, rows []UserRow, all bo
 		if err != nil {
 			return err
 		}
-		plans = slices.Repeat([]RowPlan{{Action: roster.ActionUnchanged}}, len(rows))
+		plans = slices.Repeat([]*RowPlan{{Action: roster.ActionUnchanged}}, len(rows))
 		slices.SortFunc(matches, func(a, b match) int { return a.index - b.index })
 		admins := activeAdmins{ctx: ctx, tx: tx, before: m.AdminsBefore, left: -1}
 		for k := range matches {
@@ -89,8 +89,8 @@ func (a *activeAdmins) change(n int) {
 	}
 }
 
-func planRow(m Matching, f *match, admins *activeAdmins) (RowPlan, error) {
-	p := RowPlan{Action: roster.ActionCreate, Role: f.row.Role, Problem: f.problem(), HolderKey: f.holderKey}
+func planRow(m Matching, f *match, admins *activeAdmins) (*RowPlan, error) {
+	p := &RowPlan{Action: roster.ActionCreate, Role: f.row.Role, Problem: f.problem(), HolderKey: f.holderKey}
 	if f.user == nil {
 		return p, nil
 	}

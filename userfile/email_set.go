@@ -1,13 +1,10 @@
 package userfile
 
-import (
-	"hash/maphash"
-	"math/bits"
-)
+import "hash/maphash"
 
-// EmailSet remembers which addresses stand in which row of one file, in some 25
-// bytes an address: 96 bits of a keyed hash and the row. That two different
-// addresses of a million look the same has a probability of one in 10^17; what
+// EmailSet remembers which addresses stand in which row of one file, in some 17
+// bytes an address: 72 bits of a keyed hash and the row. That two different
+// addresses of a million look the same has a probability of one in 10^10; what
 // is remembered cannot be chosen by whoever wrote the file, since the hash is
 // keyed afresh in every process. The zero value is not ready: use [NewEmailSet].
 type EmailSet struct {
@@ -15,7 +12,8 @@ type EmailSet struct {
 	shards [1 << shardBits]shard
 }
 
-const shardBits = 6
+// shardBits are those bits of the hash that no slot stores.
+const shardBits = 8
 
 // shard is an open-addressing table. There are many so that growing one copies
 // little, and the peak of memory stays near the sum.
@@ -24,12 +22,9 @@ type shard struct {
 	used  int
 }
 
-// slot is free when its row is 0: rows count from 1.
-type slot struct {
-	hash uint64
-	more uint32
-	row  uint32
-}
+// slot is free when its row is 0: rows count from 1. It has no field of 64 bits,
+// for which it would take four bytes more.
+type slot struct{ high, low, row uint32 }
 
 // NewEmailSet makes an empty set.
 func NewEmailSet() *EmailSet {
@@ -64,29 +59,28 @@ func (s *EmailSet) Row(key string) int64 {
 
 func (s *EmailSet) place(key string) (*shard, slot) {
 	h := maphash.String(s.seeds[0], key)
-	return &s.shards[h>>(64-shardBits)], slot{hash: h, more: uint32(maphash.String(s.seeds[1], key))}
+	return &s.shards[maphash.String(s.seeds[1], key)>>(64-shardBits)], slot{high: uint32(h >> 32), low: uint32(h)}
 }
 
 // find returns the slot that holds the key, or the free one where it belongs.
 func (sh *shard) find(wanted slot) *slot {
-	// The place in proportion to the hash below the bits that chose the shard:
-	// a division would take as long as the rest.
-	i, _ := bits.Mul64(wanted.hash<<shardBits, uint64(len(sh.slots)))
+	// The place in proportion to the hash: a division would take as long as the rest.
+	i := uint64(wanted.high) * uint64(len(sh.slots)) >> 32
 	for ; ; i++ {
 		if i == uint64(len(sh.slots)) {
 			i = 0
 		}
 		at := &sh.slots[i]
-		if at.row == 0 || at.hash == wanted.hash && at.more == wanted.more {
+		if at.row == 0 || at.high == wanted.high && at.low == wanted.low {
 			return at
 		}
 	}
 }
 
-// grow makes room for half as much again.
+// grow makes room for a third more.
 func (sh *shard) grow() {
 	old := sh.slots
-	sh.slots = make([]slot, max(16, len(old)+len(old)/2))
+	sh.slots = make([]slot, max(16, len(old)+len(old)/3))
 	for _, s := range old {
 		if s.row != 0 {
 			*sh.find(s) = s

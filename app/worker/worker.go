@@ -6,7 +6,6 @@ import (
 	"context"
 	"fmt"
 	"log/slog"
-	"runtime"
 	"strings"
 
 	"rollcall/app"
@@ -30,7 +29,6 @@ const importsAtOnce = 2
 // Run processes imports and invitations until ctx ends, and drains.
 func Run(ctx context.Context, cfg config.Config, log *slog.Logger) error {
 	garbage := newGCTuner()
-	defer runtime.KeepAlive(garbage)
 	// Connections: imports and their lookups, one per mail, maintenance,
 	// webhooks.
 	store, err := app.OpenStore(ctx, cfg, "rollcall-worker", 4*importsAtOnce+cfg.MailConcurrency+6, log)

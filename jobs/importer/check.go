@@ -94,6 +94,10 @@ func (w *importRun) fail(ctx context.Context, f roster.Failure) error {
 // import: the check writes next to nothing, so most of its cost is the commit.
 const checkBatches = 4
 
+// updateBatches is the same of an import that compares rows with whole users, which
+// takes twice the memory for each row.
+const updateBatches = 2
+
 // markRows is after how many rows a place to begin reading is stored: an edit reads
 // single rows.
 const markRows = 1000
@@ -131,6 +135,7 @@ type checkedBatch struct {
 	keys     *userfile.EmailSet // and their keys
 	keyless  *userfile.EmailSet // and the addresses of those without
 	failed   *failedUsers
+	hashRows bool  // rows will be found by their hashes
 	kept     int64 // good rows whose user keeps a role although they give another
 }
 
@@ -152,7 +157,7 @@ func (b *checkedBatch) checked() storage.Checked {
 }
 
 // count adds a valid row to the results.
-func (b *checkedBatch) count(row int64, role roster.Role, plan storage.RowPlan) {
+func (b *checkedBatch) count(row int64, role roster.Role, plan *storage.RowPlan) {
 	b.Valid++
 	if role == roster.RoleAdmin {
 		b.Admins++
@@ -215,7 +220,7 @@ func (w *importRun) lookedUp(ctx context.Context, batches iter.Seq2[*checkedBatc
 func (w *importRun) beginCheck(ctx context.Context) (*checker, error) {
 	c := &checker{
 		run: w, seen: userfile.NewEmailSet(), keys: userfile.NewEmailSet(), keyless: userfile.NewEmailSet(), failed: newFailedUsers(), rows: w.claim.Import.Checked,
-		sizer: batchSizer{most: checkBatches * w.importer.cfg.BatchRows, crashes: w.claim.Crashes}, first: w.claim.Layout.Header == nil,
+		sizer: batchSizer{most: w.checkRows(), crashes: w.claim.Crashes}, first: w.claim.Layout.Header == nil,
 		poisonRow: w.claim.Crashes >= quarantineAfter, warnings: w.claim.Import.Warnings,
 	}
 	if err := c.loadAdminRights(ctx); err != nil {
@@ -257,6 +262,14 @@ func (w *importRun) beginCheck(ctx context.Context) (*checker, error) {
 	return c, nil
 }
 
+// checkRows is how many rows the check judges at a time.
+func (w *importRun) checkRows() int {
+	if w.claim.Import.Options.OnDuplicate == roster.UpdateDuplicates {
+		return updateBatches * w.importer.cfg.BatchRows
+	}
+	return checkBatches * w.importer.cfg.BatchRows
+}
+
 // loadAdminRights finds out whether the account that started the import may
 // create administrators, and change those there are. The import pass asks again
 // for every batch.
@@ -289,7 +302,8 @@ func (c *checker) next() (*checkedBatch, error) {
 	most := c.sizer.next()
 	b := &checkedBatch{importID: c.run.claim.Import.ID, matching: matching(c.run.claim.Import, c.sheet), results: c.run.spareResults(most), seen: c.seen, keys: c.keys, keyless: c.keyless, failed: c.failed}
 	b.matching.KeepAdmins = c.keepAdmins
-	if o := c.run.claim.Import.Options; o.DryRun || o.Missing == roster.MissingDisable { // may stop to be confirmed
+	o := c.run.claim.Import.Options
+	if b.hashRows = o.DryRun; o.DryRun || o.Missing == roster.MissingDisable { // may stop to be confirmed
 		b.Actions = storage.ActionRows{}
 	}
 	for len(b.results) < most {
@@ -358,9 +372,9 @@ func tooManyRows(most int64) error {
 type rowResult struct {
 	rowError roster.RowError
 	person   roster.UserFields
-	plan     storage.RowPlan // of a good row, once it is looked up
-	waits    bool            // for the end of the file: see settleDeferred
-	key      string          // "" if the address is not a good one
+	plan     *storage.RowPlan // of a good row, once it is looked up; rows may share one
+	waits    bool             // for the end of the file: see settleDeferred
+	key      string           // "" if the address is not a good one
 }
 
 // validate applies the rules that concern the row alone.

@@ -11,7 +11,7 @@ import (
 func (b *checkedBatch) deferredRow(v rowResult) storage.DeferredRow {
 	return storage.DeferredRow{
 		UserRow:   storage.UserRow{Row: v.rowError.Row, Line: v.rowError.Line, UserFields: v.person},
-		HolderKey: v.plan.HolderKey, HasDepartment: b.matching.HasDepartment, HasLocale: b.matching.HasLocale, Attributes: b.matching.Attributes, Plan: v.plan,
+		HolderKey: v.plan.HolderKey, HasDepartment: b.matching.HasDepartment, HasLocale: b.matching.HasLocale, Attributes: b.matching.Attributes, Plan: *v.plan,
 	}
 }
 
@@ -92,8 +92,8 @@ func (w *importRun) countDeferred(b *checkedBatch, all []storage.DeferredRow, st
 	for k, r := range all {
 		switch {
 		case good[r.Row]:
-			b.countKept(r.Plan)
-			b.count(r.Row, r.Role, r.Plan)
+			b.countKept(&r.Plan)
+			b.count(r.Row, r.Role, &r.Plan)
 		case int64(k) < stored:
 			b.Undeferred = append(b.Undeferred, r.Row)
 			b.RowErrors = append(b.RowErrors, roster.RowError{Row: r.Row, Line: r.Line, Email: r.Email,

@@ -9,12 +9,12 @@ import (
 
 // compare fails rows whose address appears in an earlier valid row.
 func (b *checkedBatch) compare() {
-	if b.Actions != nil {
-		b.RowKeys = make([]storage.RowKey, 0, len(b.results))
+	if b.hashRows {
+		b.RowKeys, b.Keyed = make([]storage.RowKey, 0, 2*len(b.results)), b.Rows
 	}
 	for i := range b.results {
 		v := &b.results[i]
-		if b.Actions != nil {
+		if b.hashRows {
 			b.RowKeys = storage.AppendRowKeys(b.RowKeys, b.importID, v.person, v.rowError.Row)
 		}
 		if len(v.rowError.Problems) > 0 {
@@ -77,9 +77,19 @@ func (w *importRun) lookUp(ctx context.Context, b *checkedBatch) error {
 		return err
 	}
 	for i := range b.results {
-		b.results[i].plan = storage.RowPlan{Action: roster.ActionCreate, Role: b.results[i].person.Role}
+		b.results[i].plan = creation(b.results[i].person.Role)
 	}
 	return nil
+}
+
+var createUser, createAdmin = storage.RowPlan{Action: roster.ActionCreate, Role: roster.RoleUser}, storage.RowPlan{Action: roster.ActionCreate, Role: roster.RoleAdmin}
+
+// creation is the plan of a row that creates a user with this role.
+func creation(role roster.Role) *storage.RowPlan {
+	if role == roster.RoleAdmin {
+		return &createAdmin
+	}
+	return &createUser
 }
 
 // planUpdates finds out what the good rows will do.
@@ -122,7 +132,7 @@ func (w *importRun) planUpdates(ctx context.Context, b *checkedBatch) error {
 // sameUser is the problem of a row about a user whom an earlier row is about, too:
 // one of the two has the user's key and another address, and the other only the
 // address that the user has had so far. nil if there is none.
-func (b *checkedBatch) sameUser(p roster.UserFields, plan storage.RowPlan, row int64) *roster.Problem {
+func (b *checkedBatch) sameUser(p roster.UserFields, plan *storage.RowPlan, row int64) *roster.Problem {
 	field, value, first := roster.ColumnEmail, p.Email, int64(0)
 	if p.ExternalID == "" {
 		first = keyRow(b.keys, plan.OldKey)
@@ -138,7 +148,7 @@ func (b *checkedBatch) sameUser(p roster.UserFields, plan storage.RowPlan, row i
 
 // existsProblem is the problem of a row that has a user, in an import that updates
 // none: by its key if that is under another address.
-func existsProblem(p roster.UserFields, plan storage.RowPlan) roster.Problem {
+func existsProblem(p roster.UserFields, plan *storage.RowPlan) roster.Problem {
 	if _, moves := plan.Changes[roster.ColumnEmail]; moves {
 		return roster.ExternalIDExists(p.ExternalID)
 	}

@@ -1,8 +1,11 @@
 package importer
 
 import (
+	"cmp"
 	"context"
 	"fmt"
+	"io"
+	"iter"
 
 	"github.com/google/uuid"
 
@@ -65,12 +68,11 @@ func (w *importRun) findMissing(ctx context.Context, b *checkedBatch, checked *s
 	if err != nil {
 		return err
 	}
-	limit := i.Options.MaxDisable
-	if limit == "" {
-		limit = w.importer.cfg.MaxDisable
+	*checked.Limit = roster.MaxDisable(cmp.Or(i.Options.MaxDisable, w.importer.cfg.MaxDisable), users)
+	if checked.Disable > *checked.Limit && !i.Options.DryRun { // its rows may be edited, after all
+		checked.Keyed, err = w.hashRows(ctx)
 	}
-	*checked.Limit = roster.MaxDisable(limit, users)
-	return nil
+	return err
 }
 
 // present reports whether a user is in the file up to this batch.
@@ -82,19 +84,18 @@ func (b *checkedBatch) present(email, key string) bool {
 // searchMissing goes through the users of the source, and returns how many there
 // are who are not disabled.
 func (w *importRun) searchMissing(ctx context.Context, present func(email, key string) bool, checked *storage.Checked) (users int64, err error) {
-	for after := uuid.Nil; ; {
-		var page storage.SourcePage
-		if err := w.inTransaction(ctx, func(ctx context.Context) error {
-			page, err = w.importer.store.FindMissing(ctx, w.claim, after, checked.Disable, present)
-			return err
-		}); err != nil {
+	for page, err := range prefetch(ctx, w.panicked, w.sourceUsers) {
+		if err == nil {
+			err = w.inTransaction(ctx, func(ctx context.Context) error {
+				missing, err := w.importer.store.NoteMissing(ctx, w.claim, page, checked.Disable, present)
+				checked.Disable += missing
+				return err
+			})
+		}
+		if err != nil {
 			return 0, err
 		}
-		users += page.Users
-		checked.Disable += page.Missing
-		if after = page.Last; after == uuid.Nil {
-			break
-		}
+		users += int64(len(page))
 	}
 	if checked.Disable == 0 {
 		return users, nil
@@ -106,6 +107,51 @@ func (w *importRun) searchMissing(ctx context.Context, present func(email, key s
 		}
 		return err
 	})
+}
+
+// sourceUsers yields the users of the source page by page, until an error or the end
+// of ctx.
+func (w *importRun) sourceUsers(ctx context.Context) iter.Seq2[[]storage.SourceUser, error] {
+	return func(yield func([]storage.SourceUser, error) bool) {
+		for after := uuid.Nil; ; {
+			var page []storage.SourceUser
+			err := w.inTransaction(ctx, func(ctx context.Context) (err error) {
+				page, after, err = w.importer.store.SourceUsers(ctx, w.claim.Import.Options.Source, after, storage.SourcePage)
+				return err
+			})
+			if !yield(page, err) || err != nil || after == uuid.Nil {
+				return
+			}
+		}
+	}
+}
+
+// hashRows reads the file once more to store the hashes by which edits find its rows,
+// and returns how many rows it has.
+func (w *importRun) hashRows(ctx context.Context) (rows int64, err error) {
+	i := w.claim.Import
+	sheet, err := userfile.OpenImport(w.importer.store.OpenRows(ctx, i, 0), i, i.Options)
+	if err != nil {
+		return 0, err
+	}
+	for ended := false; !ended; {
+		var keys []storage.RowKey
+		for n := 0; n < w.checkRows(); n++ {
+			row, err := sheet.Next()
+			if ended = err == io.EOF; ended {
+				break
+			}
+			if err != nil {
+				return 0, err
+			}
+			keys = storage.AppendRowKeys(keys, i.ID, row.Person, row.Row)
+			rows++
+		}
+		if err := w.inTransaction(ctx, func(ctx context.Context) error { return w.importer.store.AddRowKeys(ctx, w.claim, keys) }); err != nil {
+			return 0, err
+		}
+	}
+	return rows, nil
 }
 
 func (w *importRun) inTransaction(ctx context.Context, do func(context.Context) error) error {

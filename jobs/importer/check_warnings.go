@@ -37,7 +37,7 @@ func (c *checker) newWarnings() []roster.Warning {
 
 // countKept counts a good row whose user keeps a role or status although the row
 // gives another.
-func (b *checkedBatch) countKept(plan storage.RowPlan) {
+func (b *checkedBatch) countKept(plan *storage.RowPlan) {
 	if plan.AccessKept {
 		b.kept++
 	}

@@ -77,9 +77,9 @@ func (t *editRun) plansBefore(ctx context.Context, numbers []int64) (*checkedBat
 			rows = append(rows, storage.UserRow{Row: row, Line: r.line, UserFields: r.person})
 		}
 	}
-	plans := make([]storage.RowPlan, len(rows))
+	plans := make([]*storage.RowPlan, len(rows))
 	for k, r := range rows {
-		plans[k] = storage.RowPlan{Action: roster.ActionCreate, Role: r.Role}
+		plans[k] = creation(r.Role)
 	}
 	if len(rows) > 0 && (t.of.Import.Options.OnDuplicate == roster.UpdateDuplicates || b.matching.HasExternalID) {
 		ctx, cancel := t.run.importer.txContext(ctx)
@@ -90,11 +90,12 @@ func (t *editRun) plansBefore(ctx context.Context, numbers []int64) (*checkedBat
 		}
 	}
 	for k, r := range rows {
+		plan := *plans[k]
 		if action := t.verdicts[r.Row].Action; action != "" {
-			plans[k].Action = action
+			plan.Action = action
 		}
-		b.countKept(plans[k])
-		b.count(r.Row, r.Role, plans[k])
+		b.countKept(&plan)
+		b.count(r.Row, r.Role, &plan)
 	}
 	return b, nil
 }
