@@ -121,6 +121,7 @@ func allowance(ctx context.Context, tx *sqlx.Tx, r *DispatchLimit) (int, error) 
 type InvitationMail struct {
 	UserID     uuid.UUID `db:"user_id"`
 	ReminderID uuid.UUID `db:"reminder_id"` // uuid.Nil: the invitation itself
+	Worker     uuid.UUID `db:"worker"`      // who has claimed it; uuid.Nil: a claim for the whole of its lease
 	Dispatch   int32     `db:"dispatch"`
 	Generation int32     `db:"generation"`
 	Email      string    `db:"email"`
@@ -223,7 +224,7 @@ const takeInvitations = `
 		   AND CASE i.status WHEN 'pending' THEN i.dispatch = d.dispatch AND ` + unclaimed + ` END
 		   AND NOT EXISTS (SELECT FROM mail_state WHERE paused_until > now())
 		   AND (NOT EXISTS (SELECT FROM replaced_invitations) OR NOT ` + mailedEnough + `)
-		RETURNING i.user_id, i.dispatch, i.generation, i.expires_at, i.attempts, i.ambiguous_sends, u.email, u.name,
+		RETURNING i.user_id, $6::uuid AS worker, i.dispatch, i.generation, i.expires_at, i.attempts, i.ambiguous_sends, u.email, u.name,
 		          CASE WHEN i.attempts > 1 THEN EXISTS (
 		              SELECT FROM invitation_handoffs h WHERE h.user_id = i.user_id AND h.generation = i.generation) ELSE false END AS handed_off,
 		          (SELECT updated_at FROM settings WHERE name = $5) AS settings_at,
@@ -286,6 +287,7 @@ func (s *Store) PurgeReplaced(ctx context.Context) (err error) {
 type SendResult struct {
 	UserID     uuid.UUID
 	ReminderID uuid.UUID // uuid.Nil: of the invitation itself
+	Worker     uuid.UUID // as claimed
 	Dispatch   int32
 	Generation int32
 	Status     roster.InvitationStatus // sent, failed, or pending: to be tried again after Wait
@@ -300,7 +302,9 @@ type SendResult struct {
 // RecordOutcomes settles attempts, many in one transaction. An outcome whose
 // invitation has moved on (sent afresh, accepted, revoked) changes nothing. Each
 // raises dispatch: the attempt's task is out of date from now on, and an outcome
-// recorded twice, because the answer to a commit was lost, counts once.
+// recorded twice, because the answer to a commit was lost, counts once. A worker
+// that was given up for dead can still say that it has sent a mail; nothing else it
+// says may take the mail from who has claimed it since.
 func (s *Store) RecordOutcomes(ctx context.Context, outcomes []SendResult) (err error) {
 	defer translate(&err, "record %d outcomes", len(outcomes))
 	// In one order everywhere, so that two recorders wait instead of deadlocking.
@@ -362,7 +366,8 @@ func settle(ctx context.Context, tx *sqlx.Tx, outcomes []SendResult) error {
 		bigints(outcomes, func(o *SendResult) int64 { return count(o.Unknown) }),
 		bigints(outcomes, func(o *SendResult) int64 { return count(o.Spared) }),
 		texts(outcomes, func(o *SendResult) string { return roster.TruncateValue(o.Error) }),
-		bigints(outcomes, func(o *SendResult) int64 { return int64(o.Generation) })); err != nil {
+		bigints(outcomes, func(o *SendResult) int64 { return int64(o.Generation) }),
+		uuids(outcomes, outcomeWorker)); err != nil {
 		return err
 	}
 	if err := countMoves(ctx, tx, moves); err != nil {
@@ -371,7 +376,13 @@ func settle(ctx context.Context, tx *sqlx.Tx, outcomes []SendResult) error {
 	return settleReminders(ctx, tx, reminders)
 }
 
-func outcomeUser(o *SendResult) uuid.UUID { return o.UserID }
+func outcomeUser(o *SendResult) uuid.UUID   { return o.UserID }
+func outcomeWorker(o *SendResult) uuid.UUID { return o.Worker }
+
+// settles is true if an outcome o counts for the outbox's entry i, whose dispatch it
+// has: its claim is the last one, or the mail is out.
+const settles = `
+		(o.status = 'sent' OR i.claimed_by IS NOT DISTINCT FROM NULLIF(o.worker, '00000000-0000-0000-0000-000000000000'))`
 
 // settleInvitations looks up each by its user; see [takeInvitations].
 const settleInvitations = `
@@ -383,13 +394,13 @@ const settleInvitations = `
 			       attempts = i.attempts - o.spared, ambiguous_sends = i.ambiguous_sends + o.unknown,
 			       last_error = CASE WHEN o.spared > 0 AND o.words = '' THEN i.last_error ELSE NULLIF(o.words, '') END,
 			       updated_at = now()
-			  FROM unnest($1::uuid[], $2::bigint[], $3::text[], $4::bigint[], $5::bigint[], $6::bigint[], $7::text[])
-			    AS o (user_id, dispatch, status, wait, unknown, spared, words)
-			 WHERE i.user_id = o.user_id AND CASE i.status WHEN 'pending' THEN i.dispatch = o.dispatch END
-			RETURNING i.import_id, i.status
+			  FROM unnest($1::uuid[], $2::bigint[], $3::text[], $4::bigint[], $5::bigint[], $6::bigint[], $7::text[], $8::bigint[], $9::uuid[])
+			    AS o (user_id, dispatch, status, wait, unknown, spared, words, generation, worker)
+			 WHERE i.user_id = o.user_id AND CASE i.status WHEN 'pending' THEN i.dispatch = o.dispatch AND ` + settles + ` END
+			RETURNING i.user_id, o.generation, i.import_id, i.status
 		), unmarked AS (
-			DELETE FROM invitation_handoffs h USING unnest($1::uuid[], $8::bigint[]) AS o (user_id, generation)
-			 WHERE h.user_id = o.user_id AND h.generation = o.generation
+			DELETE FROM invitation_handoffs h USING settled
+			 WHERE h.user_id = settled.user_id AND h.generation = settled.generation
 		)
 		SELECT import_id, 'pending' AS old, status AS new, count(*) AS n
 		  FROM settled WHERE import_id IS NOT NULL AND status <> 'pending' GROUP BY import_id, status`

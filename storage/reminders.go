@@ -128,7 +128,7 @@ const takeReminders = `
 		  FROM unnest($1::uuid[], $2::bigint[]) AS d (id, dispatch), invitations v, users u
 		 WHERE i.id = d.id AND i.dispatch = d.dispatch AND ` + unclaimed + ` AND ` + remindable + `
 		   AND NOT EXISTS (SELECT FROM mail_state WHERE paused_until > now()) AND NOT ` + remindedEnough + `
-		RETURNING i.id AS reminder_id, i.user_id, i.dispatch, i.generation, v.expires_at, i.attempts, i.ambiguous_sends, u.email, u.name,
+		RETURNING i.id AS reminder_id, i.user_id, $4::uuid AS worker, i.dispatch, i.generation, v.expires_at, i.attempts, i.ambiguous_sends, u.email, u.name,
 		          CASE WHEN i.attempts > 1 THEN EXISTS (SELECT FROM reminder_handoffs h WHERE h.reminder_id = i.id) ELSE false END AS handed_off,
 		          (SELECT updated_at FROM settings WHERE name = $5) AS settings_at,
 		          (SELECT updated_at FROM settings WHERE name = $6) AS texts_at, COALESCE(u.locale, '') AS locale`
@@ -162,14 +162,21 @@ func settleReminders(ctx context.Context, tx *sqlx.Tx, outcomes []SendResult) er
 	ids := uuids(outcomes, func(o *SendResult) uuid.UUID { return o.ReminderID })
 	dispatches := bigints(outcomes, func(o *SendResult) int64 { return int64(o.Dispatch) })
 	statuses := texts(outcomes, func(o *SendResult) string { return string(o.Status) })
+	workers := uuids(outcomes, outcomeWorker)
+	if _, err := tx.ExecContext(ctx, `
+		DELETE FROM reminder_handoffs h
+		 USING reminders i, unnest($1::uuid[], $2::bigint[], $3::text[], $4::uuid[]) AS o (id, dispatch, status, worker)
+		 WHERE h.reminder_id = i.id AND i.id = o.id AND i.dispatch = o.dispatch AND `+settles, ids, dispatches, statuses, workers); err != nil {
+		return err
+	}
 	var sent []struct {
 		ImportID uuid.UUID `db:"import_id"`
 		N        int64     `db:"n"`
 	}
 	if err := tx.SelectContext(ctx, &sent, `
 		WITH ended AS (
-			DELETE FROM reminders i USING unnest($1::uuid[], $2::bigint[], $3::text[]) AS o (id, dispatch, status)
-			 WHERE i.id = o.id AND i.dispatch = o.dispatch AND o.status <> 'pending'
+			DELETE FROM reminders i USING unnest($1::uuid[], $2::bigint[], $3::text[], $4::uuid[]) AS o (id, dispatch, status, worker)
+			 WHERE i.id = o.id AND i.dispatch = o.dispatch AND o.status <> 'pending' AND `+settles+`
 			RETURNING i.user_id, o.status
 		), counted AS (
 			UPDATE invitations i SET reminders = i.reminders + 1, reminded_at = now()
@@ -179,7 +186,7 @@ func settleReminders(ctx context.Context, tx *sqlx.Tx, outcomes []SendResult) er
 			INSERT INTO replaced_invitations (address, sent_at)
 			SELECT sha256(convert_to(u.email_key, 'UTF8')), now() FROM counted JOIN users u ON u.id = counted.user_id
 		)
-		SELECT import_id, count(*) AS n FROM counted WHERE import_id IS NOT NULL GROUP BY import_id`, ids, dispatches, statuses); err != nil {
+		SELECT import_id, count(*) AS n FROM counted WHERE import_id IS NOT NULL GROUP BY import_id`, ids, dispatches, statuses, workers); err != nil {
 		return err
 	}
 	for _, s := range sent {
@@ -187,18 +194,15 @@ func settleReminders(ctx context.Context, tx *sqlx.Tx, outcomes []SendResult) er
 			return err
 		}
 	}
-	if _, err := tx.ExecContext(ctx, `
+	_, err := tx.ExecContext(ctx, `
 		UPDATE reminders i
 		   SET dispatch = i.dispatch + 1, claimed_until = NULL, due_at = now() + o.wait * interval '1 microsecond',
 		       attempts = i.attempts - o.spared, ambiguous_sends = i.ambiguous_sends + o.unknown
-		  FROM unnest($1::uuid[], $2::bigint[], $3::text[], $4::bigint[], $5::bigint[], $6::bigint[]) AS o (id, dispatch, status, wait, unknown, spared)
-		 WHERE i.id = o.id AND i.dispatch = o.dispatch AND o.status = 'pending'`, ids, dispatches, statuses,
+		  FROM unnest($1::uuid[], $2::bigint[], $3::text[], $4::bigint[], $5::bigint[], $6::bigint[], $7::uuid[]) AS o (id, dispatch, status, wait, unknown, spared, worker)
+		 WHERE i.id = o.id AND i.dispatch = o.dispatch AND o.status = 'pending' AND `+settles, ids, dispatches, statuses,
 		bigints(outcomes, func(o *SendResult) int64 { return o.Wait.Microseconds() }),
 		bigints(outcomes, func(o *SendResult) int64 { return count(o.Unknown) }),
-		bigints(outcomes, func(o *SendResult) int64 { return count(o.Spared) })); err != nil {
-		return err
-	}
-	_, err := tx.ExecContext(ctx, `DELETE FROM reminder_handoffs WHERE reminder_id = ANY($1::uuid[])`, ids)
+		bigints(outcomes, func(o *SendResult) int64 { return count(o.Spared) }), workers)
 	return err
 }
 

@@ -20,7 +20,7 @@ const (
 )
 
 func outcomeFor(out storage.InvitationMail, status roster.InvitationStatus) storage.SendResult {
-	return storage.SendResult{UserID: out.UserID, ReminderID: out.ReminderID, Dispatch: out.Dispatch, Generation: out.Generation, Status: status}
+	return storage.SendResult{UserID: out.UserID, ReminderID: out.ReminderID, Worker: out.Worker, Dispatch: out.Dispatch, Generation: out.Generation, Status: status}
 }
 
 // outcome decides what an attempt's error means for the invitation, and whether
