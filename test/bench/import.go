@@ -73,6 +73,49 @@ func measureLargeImport(ctx context.Context, l *env) ([]Line, error) {
 	return []Line{speed, steady, peak, flat}, err
 }
 
+// measureChangeFeed compares the first import with the same one in a database that
+// does not record which users change.
+func measureChangeFeed(ctx context.Context, l *env) ([]Line, error) {
+	rows := l.scaled(100_000)
+	path, err := l.file(ctx, fileOf{rows: rows})
+	if err != nil {
+		return nil, err
+	}
+	line := Line{What: fmt.Sprintf("import of %s rows, feed of changes", thousands(rows)), Unit: "rows/s", Against: "without the feed", Wanted: atLeastTimes(0.85)}
+	rate := func(before string) (float64, error) {
+		h, err := l.open(ctx, settings{})
+		if err != nil {
+			return 0, err
+		}
+		_, err = h.db.ExecContext(ctx, before)
+		var took time.Duration
+		if err == nil {
+			took, err = h.timeImport(ctx, path, rows)
+		}
+		return float64(rows) / took.Seconds(), errors.Join(err, h.close())
+	}
+	err = l.rounds(5, func(n int) error {
+		with, without := &line.Ours, &line.Theirs
+		runs := []func() error{
+			func() error { return add(with)(rate(``)) },
+			func() error { return add(without)(rate(`ALTER TABLE users DISABLE TRIGGER USER`)) },
+		}
+		// Which comes first alternates: the second finds warmer caches.
+		return errors.Join(runs[n%2](), runs[1-n%2]())
+	})
+	return []Line{line}, err
+}
+
+// add returns a function that appends a measured value, or passes on the error.
+func add(to *[]float64) func(value float64, err error) error {
+	return func(value float64, err error) error {
+		if err == nil {
+			*to = append(*to, value)
+		}
+		return err
+	}
+}
+
 // timeImport imports a file of valid rows into an empty installation. There is
 // no mail server: the invitations are created and wait. peak is the most memory
 // that the worker used, in MB.

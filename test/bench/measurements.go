@@ -16,6 +16,7 @@ var measurements = []measurement{
 	{"import-100k", measureImport},
 	{"import-1m", measureLargeImport},
 	{"import-full-table", measureFullTable},
+	{"change-feed", measureChangeFeed},
 	{"check", measureCheck},
 	{"workbook", measureWorkbook},
 	{"roster", measureRoster},

@@ -58,7 +58,7 @@ func (h *testEnv) try(method, path string, body io.Reader, headers ...string) (a
 	for i := 0; i+1 < len(headers); i += 2 {
 		req.Header.Set(headers[i], headers[i+1])
 	}
-	res, err := impatient.Do(req)
+	res, err := h.client.Do(req)
 	if err != nil {
 		return answer{}, err
 	}

@@ -5,6 +5,7 @@ package chaos_test
 import (
 	"database/sql"
 	"fmt"
+	"net/http"
 	"path/filepath"
 	"strings"
 	"testing"
@@ -37,13 +38,14 @@ type testEnv struct {
 	db       *sql.DB // bypasses the proxy
 	env      []string
 	url      string // of the API started last
+	client   *http.Client
 	programs []*programtest.Program
 }
 
 // newTestEnv starts the servers and migrates the database with the program itself.
 func newTestEnv(t *testing.T, s envOptions) *testEnv {
 	t.Helper()
-	h := &testEnv{T: t, postgres: startPostgres(t, s.Settings), redis: redistest.Start(t)}
+	h := &testEnv{T: t, postgres: startPostgres(t, s.Settings), redis: redistest.Start(t), client: impatient}
 	h.post = openPostbox(t, s.SMTP)
 	var database string
 	h.line, database = proxytest.Postgres(t, h.postgres.running.URL())

@@ -111,7 +111,14 @@ type Program struct {
 // has failed by then, the end of the program's log is shown.
 func Start(t testing.TB, path string, env []string) *Program {
 	t.Helper()
-	p := &Program{Cmd: exec.Command(path), t: t, name: filepath.Base(path),
+	return startIn(t, nil, path, env)
+}
+
+// startIn is Start with a command in front that becomes the program, such as nsenter.
+func startIn(t testing.TB, front []string, path string, env []string) *Program {
+	t.Helper()
+	command := append(slices.Clone(front), path)
+	p := &Program{Cmd: exec.Command(command[0], command[1:]...), t: t, name: filepath.Base(path),
 		done: make(chan struct{}), wanted: map[*regexp.Regexp]chan []string{}}
 	p.Env, p.Dir = env, t.TempDir()
 	stderr, err := p.StderrPipe()
@@ -143,7 +150,14 @@ func Start(t testing.TB, path string, env []string) *Program {
 // URL of an api.
 func StartReady(t testing.TB, path string, env []string) (p *Program, url string) {
 	t.Helper()
-	p = Start(t, path, env)
+	return StartReadyIn(t, nil, path, env)
+}
+
+// StartReadyIn is StartReady with a command in front that becomes the program, such
+// as nsenter.
+func StartReadyIn(t testing.TB, front []string, path string, env []string) (p *Program, url string) {
+	t.Helper()
+	p = startIn(t, front, path, env)
 	if p.name == "api" {
 		return p, "http://" + p.Says(`"msg":"API server listening","address":"([^"]+)"`, 30*time.Second)[1]
 	}

@@ -65,6 +65,12 @@ func Start(tb testing.TB, network, target string) *Proxy {
 	if err != nil {
 		tb.Fatalf("start proxy: %v", err)
 	}
+	return StartAt(tb, listener, network, target)
+}
+
+// StartAt starts a proxy that accepts connections of a listener, which it closes.
+func StartAt(tb testing.TB, listener net.Listener, network, target string) *Proxy {
+	tb.Helper()
 	open := make(chan struct{})
 	close(open)
 	p := &Proxy{
@@ -99,6 +105,17 @@ func (p *Proxy) Stop() {
 // the URL that leads through it.
 func Postgres(tb testing.TB, databaseURL string) (*Proxy, string) {
 	tb.Helper()
+	return postgres(tb, databaseURL, func(network, target string) *Proxy { return Start(tb, network, target) })
+}
+
+// PostgresAt is Postgres with a proxy that accepts connections of a listener.
+func PostgresAt(tb testing.TB, listener net.Listener, databaseURL string) (*Proxy, string) {
+	tb.Helper()
+	return postgres(tb, databaseURL, func(network, target string) *Proxy { return StartAt(tb, listener, network, target) })
+}
+
+func postgres(tb testing.TB, databaseURL string, start func(network, target string) *Proxy) (*Proxy, string) {
+	tb.Helper()
 	u, err := url.Parse(databaseURL)
 	if err != nil {
 		tb.Fatal("the DATABASE_URL is not a URL") // it may contain a password
@@ -108,7 +125,7 @@ func Postgres(tb testing.TB, databaseURL string) (*Proxy, string) {
 	if host := q.Get("host"); host != "" {
 		network, target = "unix", filepath.Join(host, ".s.PGSQL."+orDefault(q.Get("port"), "5432"))
 	}
-	p := Start(tb, network, target)
+	p := start(network, target)
 	q.Del("host")
 	q.Del("port")
 	q.Set("sslmode", "disable")
