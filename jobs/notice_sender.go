@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"log/slog"
+	"strings"
 	"time"
 
 	"rollcall/internal/backoff"
@@ -127,6 +128,8 @@ func (n *NoticeSender) sendBy(ctx context.Context, out settings.Outgoing, err er
 	if err != nil || message.To == "" {
 		return err
 	}
+	_, domain, _ := strings.Cut(out.From, "@")
+	message.MessageID = fmt.Sprintf("%s.n@%s", due.ID, domain) // the same for all attempts
 	return settings.Send(ctx, out.Server, message)
 }
 

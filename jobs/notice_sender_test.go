@@ -127,6 +127,10 @@ func TestNoticeIsRetried(t *testing.T) {
 				detail = own(h)
 			}
 			h.add(c.kind, detail)
+			var id string // the same in all attempts
+			if err := h.store.DB().QueryRow(`SELECT id FROM notices`).Scan(&id); err != nil {
+				t.Fatal(err)
+			}
 			if left := h.attempt(); left != c.left {
 				t.Fatalf("%d notices left after the first attempt", left)
 			}
@@ -136,6 +140,9 @@ func TestNoticeIsRetried(t *testing.T) {
 			for _, m := range server.Mails() {
 				if text := strings.NewReplacer("=\r\n", "", "\r\n", " ").Replace(m.Data); !strings.Contains(text, c.text) {
 					t.Errorf("no %q in %s", c.text, text)
+				}
+				if !strings.Contains(m.Data, "Message-ID: <"+id+".n@") {
+					t.Errorf("not the Message-ID of notice %s: %s", id, m.Data)
 				}
 			}
 		})

@@ -84,7 +84,8 @@ func (m Message) compose(into *bytes.Buffer, from, to string) error {
 	if id == "" {
 		id = NewMessageID(from)
 	}
-	if _, err := roster.MailAddress(id); err != nil {
+	id, err := roster.MailAddress(id) // a From address may have a domain in another script
+	if err != nil {
 		return errMessageID
 	}
 	if m.Text == "" {
@@ -103,7 +104,8 @@ func (m Message) compose(into *bytes.Buffer, from, to string) error {
 	msg.SetMessageIDWithValue(id)
 	// RFC 3834, section 5: keeps vacation responders from answering.
 	msg.SetGenHeader("Auto-Submitted", "auto-generated")
-	msg.SetGenHeader(gomail.HeaderXAutoResponseSuppress, "All")
+	// For Exchange. Not "All", which suppresses reports of non-delivery too.
+	msg.SetGenHeader(gomail.HeaderXAutoResponseSuppress, "DR", "RN", "NRN", "OOF", "AutoReply")
 	for name, value := range m.Header {
 		msg.SetGenHeader(gomail.Header(name), value)
 	}

@@ -44,6 +44,7 @@ func TestMessageOnTheWire(t *testing.T) {
 	t.Parallel()
 	m := message()
 	m.To = "Ada.O'Neil+x@bücher.example"
+	m.MessageID = "fixed@bücher.example"
 	m.Subject = "Grüße 👋 an alle"
 	m.Text = "Zeile eins\n.\n..zwei\nhttps://example.com/invite/" + strings.Repeat("x", 100) + "?a=b\nGrüße\n"
 	arrived, parsed := transmit(t, m)
@@ -55,11 +56,13 @@ func TestMessageOnTheWire(t *testing.T) {
 		"From":           `"SecureAI" <no-reply@example.com>`,
 		"To":             "<Ada.O'Neil+x@xn--bcher-kva.example>",
 		"Date":           "Fri, 02 Jan 2026 03:04:05 +0000",
-		"Message-Id":     "<fixed@example.com>",
+		"Message-Id":     "<fixed@xn--bcher-kva.example>",
 		"Auto-Submitted": "auto-generated",
 		"Mime-Version":   "1.0",
 		"User-Agent":     "",
 		"X-Mailer":       "",
+		// All but NDR, without which a failure is never reported; see MS-OXCMAIL.
+		"X-Auto-Response-Suppress": "DR, RN, NRN, OOF, AutoReply",
 	} {
 		if got := parsed.Header.Get(name); got != want {
 			t.Errorf("%s: %q, want %q", name, got, want)
