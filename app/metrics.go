@@ -30,6 +30,18 @@ func NewRegistry(store *storage.Store, log *slog.Logger) *prometheus.Registry {
 	return registry
 }
 
+// NewRedisGauge makes the gauge that tells whether Redis takes wake-ups.
+func NewRedisGauge(available func() bool) prometheus.Collector {
+	return prometheus.NewGaugeFunc(prometheus.GaugeOpts{
+		Name: "rollcall_redis_up", Help: "1 if Redis took a write of this process when it was last checked.",
+	}, func() float64 {
+		if available() {
+			return 1
+		}
+		return 0
+	})
+}
+
 // ServeMetrics serves /metrics, /healthz and /readyz on a separate address for
 // monitoring. An empty address turns it off.
 func ServeMetrics(ctx context.Context, address string, registry *prometheus.Registry, ready func(context.Context) error, log *slog.Logger) (stop func(), err error) {

@@ -113,7 +113,7 @@ func newTestEnv(t *testing.T, wrap func(http.Handler) http.Handler) *testEnv {
 		Store: store, Broadcaster: broadcast.New(broadcast.Config{Watcher: watcher, Read: store.Import}), Reports: report.New(store), RowEditor: importer.NewRowEditor(store, importer.Config{}), Queue: queue, Log: log,
 		MaxUploadBytes: 1 << 20, ImportWait: time.Second, PublicURL: "https://rollcall.example.com",
 		SchemaCheck: func(ctx context.Context) error { return migrations.Check(ctx, store.DB()) },
-		RedisPing:   func(context.Context) error { return nil },
+		RedisCheck:  func(context.Context) error { return nil },
 		AdminToken:  "not-used-" + secret,
 	})
 	if err != nil {

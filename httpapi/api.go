@@ -77,8 +77,9 @@ type Deps struct {
 	// SchemaCheck returns nil if the database responds and its schema is
 	// current.
 	SchemaCheck func(context.Context) error
-	// RedisPing returns nil if Redis responds.
-	RedisPing func(context.Context) error
+	// RedisCheck writes to Redis and returns why that failed, by the end of its
+	// context; see [queue.Reason].
+	RedisCheck func(context.Context) error
 
 	// Stopping is closed when the server begins to shut down: requests that
 	// wait for an undo then return at once. Nil: never.

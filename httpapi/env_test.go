@@ -89,7 +89,7 @@ func newTestEnvWithInterval(t *testing.T, interval time.Duration, change func(*h
 		AdminToken: adminToken, MaxUploadBytes: 8 << 20, ImportWait: 20 * time.Second,
 		PublicURL: "https://rollcall.example.com", Version: "1.2.3",
 		SchemaCheck: func(ctx context.Context) error { return migrations.Check(ctx, store.DB()) },
-		RedisPing:   func(context.Context) error { return nil },
+		RedisCheck:  func(context.Context) error { return nil },
 	}
 	signer, err := auth.NewSigner(strings.Repeat("s", 32))
 	if err != nil {

@@ -9,6 +9,7 @@ import (
 
 	"github.com/gin-gonic/gin"
 
+	"rollcall/jobs/queue"
 	"rollcall/migrations"
 )
 
@@ -20,6 +21,7 @@ type health struct {
 	Postgres string `json:"postgres,omitempty"`
 	Schema   string `json:"schema,omitempty"`
 	Redis    string `json:"redis,omitempty"`
+	Reason   string `json:"reason,omitempty"` // why Redis is unavailable, for a person
 }
 
 // healthy is GET /healthz: this process responds.
@@ -40,7 +42,7 @@ type readiness struct {
 }
 
 // readyToServe is GET /readyz: PostgreSQL responds and has the schema. Without
-// Redis everything works, only later.
+// a Redis that can be written to, everything works, only later.
 func (a *API) readyToServe(c *gin.Context, _ caller) error {
 	h := a.probe(c.Request.Context())
 	status := http.StatusOK
@@ -61,15 +63,10 @@ func (a *API) probe(ctx context.Context) health {
 	defer cancel()
 	h := health{Status: "ok", Postgres: "ok", Schema: "ok", Redis: "ok"}
 	redis := make(chan error, 1)
-	go func() { redis <- a.RedisPing(ctx) }()
+	go func() { redis <- a.RedisCheck(ctx) }()
 	schema := a.SchemaCheck(ctx)
-	select {
-	case err := <-redis:
-		if err != nil {
-			h.Status, h.Redis = "degraded", "unavailable"
-		}
-	case <-ctx.Done():
-		h.Status, h.Redis = "degraded", "unavailable"
+	if err := <-redis; err != nil {
+		h.Status, h.Redis, h.Reason = "degraded", "unavailable", queue.Reason(err)
 	}
 	switch {
 	case errors.Is(schema, migrations.ErrNotCurrent):

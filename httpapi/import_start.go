@@ -97,7 +97,7 @@ func (a *API) enqueue(c *gin.Context, id uuid.UUID, dispatch int64) {
 	go func() {
 		defer close(rung)
 		if err := a.Queue.EnqueueImport(ctx, id, dispatch); err != nil {
-			log.Warn("failed to enqueue import; sweeper will retry", "error", err)
+			log.Debug("failed to enqueue import; sweeper will retry", "error", err)
 		}
 	}()
 	select {

@@ -196,13 +196,13 @@ func TestReadiness(t *testing.T) {
 		body          string
 	}{
 		{"all there", nil, nil, 200, `{"status":"ok","postgres":"ok","schema":"ok","redis":"ok"}`},
-		{"no Redis", nil, errNoRedis, 200, `{"status":"degraded","postgres":"ok","schema":"ok","redis":"unavailable"}`},
+		{"no Redis", nil, errNoRedis, 200, `{"status":"degraded","postgres":"ok","schema":"ok","redis":"unavailable","reason":"Redis does not respond."}`},
 		{"old schema", migrations.ErrNotCurrent, nil, 503, `{"status":"unavailable","postgres":"ok","schema":"outdated","redis":"ok"}`},
 	} {
 		t.Run(tt.name, func(t *testing.T) {
 			t.Parallel()
 			h := newTestEnv(t, func(d *httpapi.Deps) {
-				d.RedisPing = func(context.Context) error { return tt.redis }
+				d.RedisCheck = func(context.Context) error { return tt.redis }
 				if tt.schema != nil {
 					d.SchemaCheck = func(context.Context) error { return fmt.Errorf("check: %w", tt.schema) }
 				}

@@ -16,9 +16,10 @@ type Metrics struct {
 	Webhooks    *webhooks.Metrics
 	Bounces     *bounces.Metrics
 
-	requeued   prometheus.Counter
-	purgeSteps prometheus.Counter
-	taskPanics prometheus.Counter
+	requeued    prometheus.Counter
+	purgeSteps  prometheus.Counter
+	taskPanics  prometheus.Counter
+	withoutTask *prometheus.CounterVec
 }
 
 // NewMetrics registers the metrics.
@@ -34,8 +35,14 @@ func NewMetrics(reg prometheus.Registerer) *Metrics {
 			Name: "rollcall_purge_steps_total", Help: "Steps of retention: a bounded number of chunks or rows deleted.",
 		}),
 		taskPanics: panics.WithLabelValues("task"),
+		withoutTask: prometheus.NewCounterVec(prometheus.CounterOpts{
+			Name: "rollcall_work_without_task_total", Help: "Slices of imports and batches of invitations taken straight from PostgreSQL because no task came through Redis.",
+		}, []string{"kind"}),
 	}
-	reg.MustRegister(panics, m.requeued, m.purgeSteps)
+	for _, kind := range []string{"import", "invitation"} {
+		m.withoutTask.WithLabelValues(kind)
+	}
+	reg.MustRegister(panics, m.requeued, m.purgeSteps, m.withoutTask)
 	m.Importer = importer.NewMetrics(reg, panics.WithLabelValues("import"))
 	m.Invitations = invitations.NewMetrics(reg, panics.WithLabelValues("invitation"))
 	m.Webhooks = webhooks.NewMetrics(reg)

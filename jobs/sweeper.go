@@ -88,7 +88,7 @@ func (s *sweeper) requeueStalled(ctx context.Context) error {
 	for _, o := range overdue {
 		waiting, err := s.queue.ImportPending(ctx, o)
 		if err != nil {
-			return err // Redis is unavailable: the next sweep finds the same imports
+			return nil // the queue logs it; the next sweep finds the same imports
 		}
 		if waiting {
 			continue
@@ -100,8 +100,8 @@ func (s *sweeper) requeueStalled(ctx context.Context) error {
 		if err != nil {
 			return err
 		}
-		if err := s.queue.EnqueueImport(ctx, o.ID, dispatch); err != nil {
-			return err
+		if s.queue.EnqueueImport(ctx, o.ID, dispatch) != nil {
+			return nil
 		}
 		s.metrics.requeued.Inc()
 		s.log.Info("requeued stalled import", "import_id", o.ID)

@@ -21,7 +21,7 @@ import (
 func TestSweeperRequeuesLostTasks(t *testing.T) {
 	t.Parallel()
 	h, q := newTestEnv(t), newQueue(t, redistest.URL(t))
-	tasks := queue.New(q.option)
+	tasks := queue.New(q.option, quiet())
 	defer tasks.Close()
 	waits := h.upload(people(3), roster.Options{})
 	if err := tasks.EnqueueImport(t.Context(), waits.ID, h.dispatchOf(waits.ID)); err != nil {

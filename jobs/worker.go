@@ -16,6 +16,7 @@ import (
 	"sync"
 	"time"
 
+	"github.com/google/uuid"
 	"github.com/hibiken/asynq"
 
 	"rollcall/jobs/bounces"
@@ -45,6 +46,7 @@ type WorkerConfig struct {
 	Sweep      time.Duration // between searches for stalled imports; default 2 s
 	Overdue    time.Duration // an import's task that is not started in this time may be lost; default 3 s
 	Purge      time.Duration // between purges; default 1 min
+	Silence    time.Duration // without a task from Redis for this long, the worker takes work straight from PostgreSQL; default 30 s
 }
 
 func (c *WorkerConfig) setDefaults() {
@@ -54,6 +56,7 @@ func (c *WorkerConfig) setDefaults() {
 	c.Sweep = cmp.Or(c.Sweep, 2*time.Second)
 	c.Overdue = cmp.Or(c.Overdue, 3*time.Second)
 	c.Purge = cmp.Or(c.Purge, time.Minute)
+	c.Silence = cmp.Or(c.Silence, 30*time.Second)
 	if c.OnImportActivity == nil {
 		c.OnImportActivity = func(bool) {}
 	}
@@ -84,15 +87,23 @@ type Worker struct {
 	dispatcher *invitations.Dispatcher
 	sweeper    *sweeper
 	inFlight   sync.WaitGroup // handlers
+
+	importWakeups *wakeups
+	mailWakeups   *wakeups
+	mailQueue     *mailQueue
 }
 
 // NewWorker makes a Worker.
 func NewWorker(store *storage.Store, tasks *queue.Queue, im *importer.Importer, sender *invitations.Sender, log *slog.Logger, metrics *Metrics, cfg WorkerConfig) *Worker {
 	cfg.setDefaults()
 	imports := &importPriority{importing: cfg.OnImportActivity}
+	mailTasks := mailTaskConcurrency(cfg.Connections)
+	mailWakeups := newWakeups(mailTasks)
+	mailQueue := &mailQueue{redis: tasks, wakeups: mailWakeups, silence: cfg.Silence, places: make(chan struct{}, mailTasks)}
 	return &Worker{
 		cfg: cfg, log: log, metrics: metrics, queue: tasks, importer: im, sender: sender, imports: imports,
-		dispatcher: invitations.NewDispatcher(store, tasks, sender, log, invitations.DispatcherConfig{
+		importWakeups: newWakeups(cfg.Imports), mailWakeups: mailWakeups, mailQueue: mailQueue,
+		dispatcher: invitations.NewDispatcher(store, mailQueue, sender, log, invitations.DispatcherConfig{
 			Window: cfg.Window, Redispatch: cfg.Redispatch, Defer: func() bool { return imports.deferMail(time.Now()) },
 		}),
 		sweeper: &sweeper{
@@ -106,8 +117,8 @@ func NewWorker(store *storage.Store, tasks *queue.Queue, im *importer.Importer, 
 // current batch and the mails in progress, and hands imports back for other
 // workers.
 func (w *Worker) Run(ctx context.Context) error {
-	imports := w.server(queue.Imports, w.cfg.Imports, importPollInterval)
-	mails := w.server(queue.Mail, mailTaskConcurrency(w.cfg.Connections), mailPollInterval)
+	imports := w.server(ctx, queue.Imports, w.cfg.Imports, importPollInterval)
+	mails := w.server(ctx, queue.Mail, mailTaskConcurrency(w.cfg.Connections), mailPollInterval)
 	recording, stopRecording := context.WithCancel(context.WithoutCancel(ctx))
 	defer stopRecording()
 	var background, recorders sync.WaitGroup
@@ -115,13 +126,18 @@ func (w *Worker) Run(ctx context.Context) error {
 	recorders.Go(func() { w.sender.RunHeartbeat(recording) })
 	recorders.Go(func() { w.sender.RunHandoffs(recording) })
 	recorders.Go(func() { w.sender.RunOutcomes(recording) })
-	if err := imports.Start(w.handler(ctx, queue.KindImport, w.runImport)); err != nil {
+	if err := imports.Start(w.handler(ctx, queue.KindImport, w.importWakeups, w.runImport)); err != nil {
 		return fmt.Errorf("start import workers: %w", err)
 	}
-	if err := mails.Start(w.handler(ctx, queue.KindInvitation, w.sendInvitations)); err != nil {
+	if err := mails.Start(w.handler(ctx, queue.KindInvitation, w.mailWakeups, func(ctx context.Context, p queue.Payload) error {
+		return w.sendInvitations(ctx, p.Invitations())
+	})); err != nil {
 		imports.Shutdown()
 		return fmt.Errorf("start mail workers: %w", err)
 	}
+	background.Go(func() { w.queue.Run(ctx) })
+	background.Go(func() { w.fallbackImports().loop(ctx) })
+	w.mailQueue.send = func(due []storage.DueInvitation) { w.sendWithoutTask(ctx, due) }
 	background.Go(func() { w.dispatcher.Run(ctx) })
 	background.Go(func() { w.sweeper.run(ctx) })
 	if w.cfg.Webhooks != nil {
@@ -145,19 +161,20 @@ func (w *Worker) Run(ctx context.Context) error {
 	stopping.Wait()
 	w.inFlight.Wait() // also handlers that asynq no longer waits for
 	background.Wait()
+	w.mailQueue.running.Wait()
 	stopRecording() // last: the mails in progress are recorded by now
 	recorders.Wait()
 	w.sender.Close()
 	return nil
 }
 
-func (w *Worker) server(name string, concurrency int, look time.Duration) *asynq.Server {
-	return asynq.NewServer(w.cfg.Redis, asynq.Config{
+func (w *Worker) server(stop context.Context, name string, concurrency int, look time.Duration) *asynq.Server {
+	return asynq.NewServer(queue.Paced(stop, w.cfg.Redis, name), asynq.Config{
 		Concurrency:       concurrency,
 		Queues:            map[string]int{name: 1},
 		TaskCheckInterval: look,
 		ShutdownTimeout:   w.cfg.Drain,
-		Logger:            asynqLog{w.log},
+		Logger:            asynqLog{w.log, w.queue},
 		LogLevel:          asynq.WarnLevel,
 	})
 }
@@ -170,16 +187,12 @@ func (w *Worker) server(name string, concurrency int, look time.Duration) *asynq
 // context: when that one ends, asynq counts the task as failed at once and its
 // shutdown no longer waits for the handler, which is just then handing the
 // import back.
-func (w *Worker) handler(stop context.Context, kind string, do func(context.Context, queue.Payload) error) asynq.Handler {
+func (w *Worker) handler(stop context.Context, kind string, wakeups *wakeups, do func(context.Context, queue.Payload) error) asynq.Handler {
 	return asynq.HandlerFunc(func(ctx context.Context, t *asynq.Task) error {
 		w.inFlight.Add(1)
 		defer w.inFlight.Done()
-		defer func() {
-			if p := recover(); p != nil { // asynq would keep the task forever
-				w.metrics.taskPanics.Inc()
-				w.log.Error("panic in a task", "kind", kind, "type", fmt.Sprintf("%T", p), "stack", string(debug.Stack()))
-			}
-		}()
+		wakeups.begin()
+		defer wakeups.end()
 		ctx, cancel := context.WithCancel(ctx)
 		defer cancel()
 		defer context.AfterFunc(stop, cancel)()
@@ -192,50 +205,83 @@ func (w *Worker) handler(stop context.Context, kind string, do func(context.Cont
 			w.log.Error("unreadable task payload", "kind", kind)
 			return nil
 		}
-		if err := do(ctx, p); err != nil {
-			w.log.Error("task failed; will retry", "kind", kind, "error", err)
-		}
+		w.guard(kind, func() error { return do(ctx, p) })
 		return nil
 	})
 }
 
-func (w *Worker) runImport(ctx context.Context, p queue.Payload) error {
-	result, err := w.importSlice(ctx, p)
-	if result.Invited {
-		w.dispatcher.Wake()
-	}
-	if !result.More {
-		if w.cfg.Webhooks != nil {
-			w.cfg.Webhooks.Wake() // the import may have ended
+// guard logs an error or a panic of do: asynq would keep the task forever.
+func (w *Worker) guard(kind string, do func() error) {
+	defer func() {
+		if p := recover(); p != nil {
+			w.metrics.taskPanics.Inc()
+			w.log.Error("panic in a task", "kind", kind, "type", fmt.Sprintf("%T", p), "stack", string(debug.Stack()))
 		}
+	}()
+	if err := do(); err != nil {
+		w.log.Error("task failed; will retry", "kind", kind, "error", err)
+	}
+}
+
+func (w *Worker) runImport(ctx context.Context, p queue.Payload) error {
+	result, err := w.importSlice(ctx, p.ID)
+	if !result.More {
 		return err
 	}
 	// The rest goes to the back of the queue, so that other imports get their
 	// turn.
 	bounded, cancel := context.WithTimeout(context.WithoutCancel(ctx), 2*time.Second)
 	defer cancel()
-	return errors.Join(err, w.queue.EnqueueImport(bounded, p.ID, result.Dispatch))
+	_ = w.queue.EnqueueImport(bounded, p.ID, result.Dispatch) // logged by the queue; the sweeper finds the import
+	return err
 }
 
-func (w *Worker) importSlice(ctx context.Context, p queue.Payload) (result importer.Result, err error) {
+// importSlice works on an import for one slice, and wakes those who have work
+// after it.
+func (w *Worker) importSlice(ctx context.Context, id uuid.UUID) (importer.Result, error) {
 	w.imports.begin(time.Now())
-	defer func() { w.imports.end(time.Now(), result.More) }()
-	return w.importer.Run(ctx, p.ID)
+	var result importer.Result
+	var err error
+	func() {
+		defer func() { w.imports.end(time.Now(), result.More) }()
+		result, err = w.importer.Run(ctx, id)
+	}()
+	if result.Invited {
+		w.dispatcher.Wake()
+	}
+	if !result.More && w.cfg.Webhooks != nil {
+		w.cfg.Webhooks.Wake() // the import may have ended
+	}
+	return result, err
 }
 
-func (w *Worker) sendInvitations(ctx context.Context, p queue.Payload) error {
+func (w *Worker) fallbackImports() *fallbackImports {
+	return &fallbackImports{
+		store: w.sweeper.store, wakeups: w.importWakeups, silence: w.cfg.Silence, every: w.cfg.Sweep, overdue: w.cfg.Overdue / 2,
+		run: w.importWithoutTask,
+	}
+}
+
+func (w *Worker) sendInvitations(ctx context.Context, due []storage.DueInvitation) error {
 	if ctx.Err() != nil {
 		return nil // stopping: they become due again
 	}
-	return w.sender.Send(ctx, p.Invitations()...)
+	return w.sender.Send(ctx, due...)
 }
 
-// asynqLog passes asynq's messages on to slog. Their text varies, so it is an
-// attribute of a constant message.
-type asynqLog struct{ log *slog.Logger }
+// asynqLog gives asynq's complaints to the queue: almost all are about Redis,
+// and the queue logs one line for all of an episode.
+type asynqLog struct {
+	log   *slog.Logger
+	queue *queue.Queue
+}
 
 func (l asynqLog) write(level slog.Level, args []any) {
-	l.log.Log(context.Background(), level, "task queue reported a problem", "error", strings.TrimSpace(fmt.Sprint(args...)))
+	text := strings.TrimSpace(fmt.Sprint(args...))
+	l.log.Debug("task queue message", "message", text)
+	if level >= slog.LevelWarn {
+		l.queue.Report(errors.New(text))
+	}
 }
 
 func (l asynqLog) Debug(args ...any) { l.write(slog.LevelDebug, args) }

@@ -93,7 +93,7 @@ func (o *mailEnv) workBy(q *testQueue, cfg jobs.WorkerConfig, how importer.Confi
 	if cfg.Retention == 0 {
 		cfg.Retention = time.Hour
 	}
-	tasks := queue.New(q.option)
+	tasks := queue.New(q.option, quiet())
 	w := jobs.NewWorker(o.store, tasks, o.importer(how), o.mailer, quiet(), o.meter, cfg)
 	ctx, cancel := context.WithCancel(context.Background())
 	done := make(chan error, 1)

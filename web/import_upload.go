@@ -221,7 +221,7 @@ func (s *Site) enqueue(c *gin.Context, id uuid.UUID, dispatch int64) {
 	ctx, cancel := context.WithTimeout(context.WithoutCancel(c.Request.Context()), enqueueTimeout)
 	defer cancel()
 	if err := s.deps.Queue.EnqueueImport(ctx, id, dispatch); err != nil {
-		s.deps.Log.WarnContext(ctx, "failed to enqueue import; sweeper will retry", "error", err, "import_id", id, "request_id", requestID(c))
+		s.deps.Log.DebugContext(ctx, "failed to enqueue import; sweeper will retry", "error", err, "import_id", id, "request_id", requestID(c))
 	}
 }
 

@@ -57,7 +57,7 @@ func build(t *testing.T) *building {
 	if err != nil {
 		t.Fatal(err)
 	}
-	tasks := queue.New(options)
+	tasks := queue.New(options, slog.New(slog.DiscardHandler))
 	t.Cleanup(func() { tasks.Close() })
 	log := slog.New(slog.DiscardHandler)
 	handler, _, err := api.NewHandler(t.Context(), cfg, store, storage.NewWatcher(store, log), tasks, api.DevOptions{Mailbox: noMail{}}, log)

@@ -68,7 +68,7 @@ func Serve(ctx context.Context, cfg config.Config, options DevOptions, log *slog
 	if err != nil {
 		return err
 	}
-	tasks := queue.New(redis)
+	tasks := queue.New(redis, log)
 	defer tasks.Close()
 	watcher := storage.NewWatcher(store, log)
 	tracer, stopTracing, err := app.OpenTracer(ctx, cfg, "rollcall-api", log)
@@ -77,6 +77,7 @@ func Serve(ctx context.Context, cfg config.Config, options DevOptions, log *slog
 	}
 	defer stopTracing()
 	registry := app.NewRegistry(store, log)
+	registry.MustRegister(app.NewRedisGauge(tasks.Available))
 	watch := []gin.HandlerFunc{newHTTPMetrics(registry).count, traced(tracer)}
 	handler, site, err := newHandler(ctx, cfg, store, watcher, tasks, watch, bounces.NewMetrics(registry), options, log)
 	if err != nil {
@@ -101,6 +102,7 @@ func Serve(ctx context.Context, cfg config.Config, options DevOptions, log *slog
 		}
 	})
 	beside.Go(func() { site.Run(watching) })
+	beside.Go(func() { tasks.Run(watching) })
 	log.Info("API server listening", "address", listener.Addr().String())
 	if options.OnListen != nil {
 		options.OnListen(listener.Addr())
@@ -164,7 +166,7 @@ func newHandler(ctx context.Context, cfg config.Config, store *storage.Store, wa
 		AdminToken: cfg.AdminAPIToken.Reveal(), MaxUploadBytes: cfg.MaxUploadBytes,
 		ImportWait: cfg.ImportWait, PublicURL: cfg.PublicURL, InvitationTTL: cfg.InvitationTTL, Version: app.Version,
 		SchemaCheck:  func(ctx context.Context) error { return migrations.Check(ctx, store.DB()) },
-		RedisPing:    func(context.Context) error { return tasks.Ping() },
+		RedisCheck:   tasks.Check,
 		Stopping:     ctx.Done(),
 		DataSubjects: privacy.New(store, signer),
 		Limits: httpapi.Limits{

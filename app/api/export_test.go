@@ -36,6 +36,9 @@ func Registries(store *storage.Store, log *slog.Logger) (api, worker *prometheus
 	newHTTPMetrics(api)
 	bounces.NewMetrics(api)
 	jobs.NewMetrics(worker)
+	for _, registry := range []*prometheus.Registry{api, worker} {
+		registry.MustRegister(app.NewRedisGauge(func() bool { return true }))
+	}
 	return api, worker
 }
 

@@ -198,7 +198,7 @@ func routeTable(t *testing.T, cfg config.Config) gin.RoutesInfo {
 	if err != nil {
 		t.Fatal(err)
 	}
-	tasks := queue.New(redis)
+	tasks := queue.New(redis, slog.New(slog.DiscardHandler))
 	defer tasks.Close()
 	handler, _, err := api.NewHandler(t.Context(), cfg, store, storage.NewWatcher(store, slog.New(slog.DiscardHandler)), tasks,
 		api.DevOptions{Mailbox: brokenMailbox{}}, slog.New(slog.DiscardHandler))

@@ -40,7 +40,7 @@ func Run(ctx context.Context, cfg config.Config, log *slog.Logger) error {
 	if err != nil {
 		return err
 	}
-	tasks := queue.New(redis)
+	tasks := queue.New(redis, log)
 	defer tasks.Close()
 	tracer, stopTracing, err := app.OpenTracer(ctx, cfg, "rollcall-worker", log)
 	if err != nil {
@@ -48,6 +48,7 @@ func Run(ctx context.Context, cfg config.Config, log *slog.Logger) error {
 	}
 	defer stopTracing()
 	registry := app.NewRegistry(store, log)
+	registry.MustRegister(app.NewRedisGauge(tasks.Available))
 	metrics := jobs.NewMetrics(registry)
 	sealer, err := app.NewSealer(cfg)
 	if err != nil {

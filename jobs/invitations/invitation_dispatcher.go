@@ -27,7 +27,7 @@ type DispatcherConfig struct {
 	Defer      func() bool   // whether imports go first right now; nil: never
 }
 
-// queue enqueues tasks in Redis.
+// queue enqueues tasks in Redis. It logs its failures itself.
 type queue interface {
 	// InvitationBacklog returns how many invitations wait for a worker.
 	InvitationBacklog(ctx context.Context) (int, error)
@@ -95,7 +95,8 @@ func (d *Dispatcher) topUp(ctx context.Context) error {
 	defer cancel()
 	backlog, err := d.queue.InvitationBacklog(ctx)
 	if err != nil {
-		return err
+		d.log.Debug("failed to look at the queue", "error", err)
+		return nil
 	}
 	rate, err := d.transport.rate(ctx)
 	if err != nil {
@@ -119,7 +120,8 @@ func (d *Dispatcher) topUp(ctx context.Context) error {
 	// Those not enqueued because Redis became unavailable come due again.
 	for together := range slices.Chunk(due, MaxPerTask) {
 		if err := d.queue.EnqueueInvitations(ctx, together); err != nil {
-			return err
+			d.log.Debug("failed to enqueue invitations", "error", err)
+			return nil
 		}
 	}
 	return nil

@@ -8,6 +8,7 @@ import (
 	"encoding/json"
 	"errors"
 	"fmt"
+	"log/slog"
 	"time"
 
 	"github.com/google/uuid"
@@ -44,25 +45,26 @@ type Payload struct {
 }
 
 // Queue enqueues tasks. It is safe for concurrent use.
+//
+// It reports failures itself, one line for each episode: see [Queue.Run].
+// Callers need not log the errors they get.
 type Queue struct {
 	redis  redis.UniversalClient
 	client *asynq.Client
+	health *health
 }
 
-// New makes a Queue; it connects lazily.
-func New(options asynq.RedisConnOpt) *Queue {
+// New makes a Queue; it connects lazily. log gets what [Queue.Run] has to report.
+func New(options asynq.RedisConnOpt, log *slog.Logger) *Queue {
 	client, ok := options.MakeRedisClient().(redis.UniversalClient)
 	if !ok {
 		panic(fmt.Sprintf("queue: %T makes no Redis client", options))
 	}
-	return &Queue{client, asynq.NewClientFromRedisClient(client)}
+	return &Queue{client, asynq.NewClientFromRedisClient(client), newHealth(client, log)}
 }
 
 // Close closes the connections.
 func (q *Queue) Close() error { return q.redis.Close() }
-
-// Ping reports whether Redis answers.
-func (q *Queue) Ping() error { return q.client.Ping() }
 
 // EnqueueImport asks a worker to look at an import. dispatch numbers the task:
 // enqueueing the same number twice makes one task. A failure only delays the
@@ -107,9 +109,13 @@ func (q *Queue) enqueue(ctx context.Context, kind, queue string, p Payload) erro
 	if err != nil {
 		return err
 	}
+	if err := q.health.unavailable(); err != nil {
+		return err
+	}
 	_, err = q.client.EnqueueContext(ctx, asynq.NewTask(kind, body),
 		asynq.TaskID(taskID(kind, p)), asynq.Queue(queue), asynq.MaxRetry(0), asynq.Timeout(taskTimeout))
 	if err != nil && !errors.Is(err, asynq.ErrTaskIDConflict) {
+		q.Report(err)
 		return fmt.Errorf("enqueue %s: %w", kind, err)
 	}
 	return nil
@@ -121,8 +127,12 @@ func taskID(kind string, p Payload) string {
 
 // ImportPending reports whether the import's last task still waits for a worker.
 func (q *Queue) ImportPending(ctx context.Context, o storage.StalledImport) (bool, error) {
+	if err := q.health.unavailable(); err != nil {
+		return false, err
+	}
 	state, err := q.redis.HGet(ctx, taskKey(Imports, taskID(KindImport, Payload{ID: o.ID, Dispatch: o.Dispatch})), "state").Result()
 	if err != nil && !errors.Is(err, redis.Nil) {
+		q.Report(err)
 		return false, fmt.Errorf("look for task: %w", err)
 	}
 	return state == asynq.TaskStatePending.String(), nil
@@ -132,15 +142,20 @@ func (q *Queue) ImportPending(ctx context.Context, o storage.StalledImport) (boo
 // that a worker has taken do not count: they are few, and asynq keeps those of
 // a killed worker for more than a minute.
 func (q *Queue) InvitationBacklog(ctx context.Context) (int, error) {
+	if err := q.health.unavailable(); err != nil {
+		return 0, err
+	}
 	n, err := q.redis.LLen(ctx, pendingKey(Mail)).Result()
 	if err != nil {
+		q.Report(err)
 		return 0, fmt.Errorf("look at mail queue: %w", err)
 	}
 	return int(n) * invitations.MaxPerTask, nil
 }
 
-// taskKey and pendingKey say where asynq keeps a task and its list of pending
-// tasks. Its Inspector could, but only for queues in a set that a client writes
+// taskKey, pendingKey and pausedKey say where asynq keeps a task, its list of
+// pending tasks, and the mark of a queue that is paused. Its Inspector could, but only for queues in a set that a client writes
 // once in its life: after a FLUSHALL it would report a full queue as missing.
 func taskKey(queue, id string) string { return "asynq:{" + queue + "}:t:" + id }
 func pendingKey(queue string) string  { return "asynq:{" + queue + "}:pending" }
+func pausedKey(queue string) string   { return "asynq:{" + queue + "}:paused" }

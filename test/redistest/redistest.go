@@ -16,6 +16,7 @@ import (
 	"os"
 	"os/exec"
 	"strconv"
+	"strings"
 	"syscall"
 	"testing"
 	"time"
@@ -113,6 +114,44 @@ func (s *Server) URL() string {
 		scheme = "rediss://"
 	}
 	return scheme + net.JoinHostPort("127.0.0.1", s.port) + "/0"
+}
+
+// Do runs a command that must succeed, such as CONFIG SET.
+func (s *Server) Do(command ...any) {
+	s.t.Helper()
+	options, err := redis.ParseURL(s.URL())
+	if err != nil {
+		s.t.Fatalf("redistest: %v", err)
+	}
+	client := redis.NewClient(options)
+	defer client.Close()
+	if err := client.Do(context.Background(), command...).Err(); err != nil {
+		s.t.Fatalf("redistest: %v: %v", command[0], err)
+	}
+}
+
+// Calls returns how often a command was called, also by scripts, and also if it
+// was refused.
+func (s *Server) Calls(command string) (n int) {
+	s.t.Helper()
+	options, err := redis.ParseURL(s.URL())
+	if err != nil {
+		s.t.Fatalf("redistest: %v", err)
+	}
+	client := redis.NewClient(options)
+	defer client.Close()
+	stats, err := client.InfoMap(context.Background(), "commandstats").Result()
+	if err != nil {
+		s.t.Fatalf("redistest: %v", err)
+	}
+	for _, stat := range strings.Split(stats["Commandstats"]["cmdstat_"+command], ",") {
+		name, value, _ := strings.Cut(stat, "=")
+		if name == "calls" || name == "rejected_calls" {
+			count, _ := strconv.Atoi(value)
+			n += count
+		}
+	}
+	return n
 }
 
 // Port returns the port it listens on.
