@@ -30,6 +30,7 @@ var measurements = []measurement{
 	{"mail", measureMail},
 	{"redis-memory", measureRedisMemory},
 	{"workers", measureWorkers},
+	{"capacity", measureCapacity},
 	{"error-report", measureErrorReport},
 	{"panel", measurePanel},
 	{"watching", measureWatching},
