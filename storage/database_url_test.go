@@ -4,9 +4,11 @@ import (
 	"errors"
 	"strings"
 	"testing"
+	"time"
 
 	"github.com/lib/pq"
 
+	"rollcall/roster"
 	"rollcall/storage"
 	"rollcall/test/pgbouncertest"
 	"rollcall/test/pgtest"
@@ -176,4 +178,36 @@ func TestPoolerInTransactionMode(t *testing.T) {
 	if !store.Pooled() {
 		t.Error("the pooler went unnoticed")
 	}
+}
+
+// TestPlansAreNotCompiled: statements that are told how to find their rows are
+// expensive by PostgreSQL's reckoning, so it would compile them, which takes longer
+// than they do: neither directly nor behind a pooler, which keeps settings from the
+// server.
+func TestPlansAreNotCompiled(t *testing.T) {
+	t.Parallel()
+	url := pgtest.New(t)
+	direct := &testEnv{T: t, Store: openStore(t, url), ctx: t.Context(), url: url}
+	pgtest.AsOwner(t, url, `ALTER DATABASE `+one[string](direct, `SELECT current_database()`)+` SET jit = on`)
+	direct.Store = openStore(t, url)
+	if jit := one[string](direct, `SHOW jit`); jit != "off" {
+		t.Errorf("jit is %s", jit)
+	}
+	pgtest.AsOwner(t, url, `
+		CREATE FUNCTION refuse_jit() RETURNS trigger LANGUAGE plpgsql AS $$
+		BEGIN
+			IF current_setting('jit')::boolean THEN RAISE EXCEPTION 'jit is on'; END IF;
+			RETURN NULL;
+		END $$;
+		CREATE TRIGGER refuse_jit AFTER UPDATE ON invitations EXECUTE FUNCTION refuse_jit()`)
+	pooled := &testEnv{T: t, Store: openStore(t, pgbouncertest.Start(t, url, "transaction")), ctx: t.Context(), url: url}
+	if jit := one[string](pooled, `SHOW jit`); jit != "on" {
+		t.Fatalf("jit is %s behind the pooler: this test shows nothing", jit)
+	}
+	direct.invite(20)
+	var outcomes []storage.SendResult
+	for _, d := range pooled.dispatchAll() {
+		outcomes = append(outcomes, storage.SendResult{UserID: d.UserID, Dispatch: d.Dispatch, Status: roster.InvitationPending, Wait: time.Hour})
+	}
+	pooled.must(pooled.RecordOutcomes(pooled.ctx, outcomes))
 }

@@ -87,12 +87,14 @@ func connectionDefaults(o Options) []parameter {
 
 // sessionParameters are settings of a session in PostgreSQL: an end, in
 // milliseconds, to a transaction whose worker is gone without a word, for it
-// holds locks that others wait for; and the isolation that all statements are
-// written for, whatever the role's default.
+// holds locks that others wait for; the isolation that all statements are
+// written for, whatever the role's default; and no compiling of plans, see
+// [forceIndexScan].
 func sessionParameters(o Options) []parameter {
 	p := []parameter{
 		{name: "idle_in_transaction_session_timeout", value: "15000"},
 		{name: "default_transaction_isolation", value: "read committed", always: true},
+		{name: "jit", value: "off"},
 	}
 	if o.LockTimeout > 0 {
 		p = append(p, parameter{name: "lock_timeout", value: strconv.FormatInt(o.LockTimeout.Milliseconds(), 10)})

@@ -346,6 +346,6 @@ func givenRole(p *UserRow) string {
 // in the index; "on" lets it choose again.
 func forceKeyLookups(ctx context.Context, tx *sqlx.Tx, onOff string) error {
 	_, err := tx.ExecContext(ctx, `
-		SELECT set_config(name, $1, true) FROM unnest('{enable_seqscan,enable_hashjoin,enable_mergejoin}'::text[]) AS name`, onOff)
+		SELECT set_config(name, $1, true), set_config('jit', 'off', true) FROM unnest('{enable_seqscan,enable_hashjoin,enable_mergejoin}'::text[]) AS name`, onOff)
 	return err
 }

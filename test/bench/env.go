@@ -97,9 +97,9 @@ func (l *env) build(ctx context.Context) error {
 func (l *env) program(name string) string { return filepath.Join(l.dir, name) }
 
 // startPostgres starts a server with PostgreSQL's default settings, including
-// fsync and synchronous_commit, except that it accepts TCP connections.
+// fsync, synchronous_commit and jit.
 func (l *env) startPostgres(ctx context.Context) (err error) {
-	l.postgres, err = devstack.StartPostgres(ctx, devstack.PostgresConfig{Dir: filepath.Join(l.dir, "db")})
+	l.postgres, err = devstack.StartPostgres(ctx, devstack.PostgresConfig{Dir: filepath.Join(l.dir, "db"), Settings: map[string]string{"jit": "on"}})
 	if err != nil {
 		return err
 	}
