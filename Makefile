@@ -37,7 +37,7 @@ TESTENV := GOFLAGS="$$($(GO) env GOFLAGS) -buildvcs=false"
 
 .DEFAULT_GOAL := help
 .PHONY: help test test-unit test-browser screenshots test-e2e test-chaos json-unit json-browser json-e2e json-chaos \
-	lint fmt vuln sbom bench microbench fuzz chaos soak build dev clean
+	lint fmt vuln sbom bench microbench fuzz chaos soak build dist dist-check dist-tools dev clean
 .NOTPARALLEL:
 
 help: ## list the targets
@@ -81,9 +81,9 @@ VOLUME     := ^(TestFlatMemory|TestMailboxKeepsTheNewest|TestHostileWorkbooks|Te
 VOLUMES    := ./internal/devstack ./report ./tabular ./tabular/workbook ./userfile
 # These build programs, which go test does not see change: -count 1 avoids cached
 # results.
-PROGRAMS   := ./test/attack ./test/bench ./test/e2e ./test/openapi
+PROGRAMS   := ./internal/disttest ./test/attack ./test/bench ./test/e2e ./test/openapi
 # Packages that take longest start first, so that none runs alone at the end.
-PACKAGES   := $(GO) list ./httpapi ./web ./jobs; $(GO) list ./... | grep -v -E '/(test/(attack|bench|e2e|openapi|chaos)|web|httpapi|jobs)$$'
+PACKAGES   := $(GO) list ./httpapi ./web ./jobs; $(GO) list ./... | grep -v -E '/(internal/disttest|test/(attack|bench|e2e|openapi|chaos)|web|httpapi|jobs)$$'
 # Not skipped but left out: tests for root only, and tests that `make soak` and
 # `make chaos` run.
 ROOT       := $(if $(filter-out 0,$(shell id -u)),|^(TestOrdinaryUser|TestRootRunsTheServerAsSomebodyElse|TestRootKeepsTheOwnerOfACluster|TestDirectoryTheServerCannotEnter|TestRootOwnedDataDirectory)$$)
@@ -134,11 +134,14 @@ vuln: ## look for known vulnerabilities (asks the vulnerability database over th
 		esac; \
 	fi
 
+CYCLONEDX_GOMOD := github.com/CycloneDX/cyclonedx-gomod/cmd/cyclonedx-gomod@v1.10.0
+NFPM            := github.com/goreleaser/nfpm/v2/cmd/nfpm@v2.48.0
+
 # Built with the same flags as in tests, so that nothing is compiled twice: neither
 # -trimpath nor CGO_ENABLED changes which modules are included.
 sbom: ## the components of the programs as CycloneDX: bin/NAME.cdx.json
 	@mkdir -p bin/sbom && $(COMPILING) $(TESTENV) $(GO) build -o bin/sbom/ ./cmd/...
-	@GOBIN="$(CURDIR)/bin" $(COMPILING) $(GO) install github.com/CycloneDX/cyclonedx-gomod/cmd/cyclonedx-gomod@v1.10.0
+	@GOBIN="$(CURDIR)/bin" $(COMPILING) $(GO) install $(CYCLONEDX_GOMOD)
 	@for program in api worker rollcall; do \
 		bin/cyclonedx-gomod bin -json -std -output bin/$$program.cdx.json bin/sbom/$$program || exit 1; \
 		echo "bin/$$program.cdx.json: $$(grep -c '"purl"' bin/$$program.cdx.json) components"; \
@@ -180,6 +183,31 @@ VERSION    ?= $(shell git describe --tags --always --dirty 2>/dev/null || echo d
 
 build: ## api, worker and rollcall into bin/, static
 	CGO_ENABLED=0 $(GO) build -trimpath -ldflags '-X rollcall/app.Version=$(VERSION)' -o bin/ ./cmd/...
+
+PLATFORMS  ?= linux/amd64 linux/arm64 darwin/arm64
+# The time in archives and packages: that of the commit.
+SOURCE_DATE_EPOCH ?= $(shell git log -1 --format=%ct 2>/dev/null || echo 0)
+DIST_ENV   := VERSION=$(VERSION) SOURCE_DATE_EPOCH=$(SOURCE_DATE_EPOCH)
+TOOLS      ?= $(CURDIR)/bin
+
+dist: dist-tools ## release files into bin/dist: archives, .deb packages, components, checksums; PLATFORMS=linux/amd64 for one
+	$(DIST_ENV) TOOLS=$(TOOLS) deploy/package/dist.sh bin/dist $(PLATFORMS)
+	@cat bin/dist/SHA256SUMS
+
+# The second time without what the first has compiled.
+dist-check: dist-tools ## build the release files twice, from two directories, and compare them
+	@work="$$(mktemp -d)" && trap 'GOCACHE="$$work/cache" $(GO) clean -cache; rm -rf "$$work"' EXIT && \
+	mkdir "$$work/one" "$$work/another-directory" && \
+	for copy in one another-directory; do \
+		git ls-files -z --cached --others --exclude-standard | tar --null --files-from=- --create | tar --directory "$$work/$$copy" --extract || exit 1; \
+	done && \
+	$(DIST_ENV) TOOLS=$(TOOLS) "$$work/one/deploy/package/dist.sh" "$$work/first" $(PLATFORMS) && \
+	GOCACHE="$$work/cache" $(DIST_ENV) TOOLS=$(TOOLS) "$$work/another-directory/deploy/package/dist.sh" "$$work/second" $(PLATFORMS) && \
+	diff "$$work/first/SHA256SUMS" "$$work/second/SHA256SUMS" && cat "$$work/first/SHA256SUMS" && echo "Both builds are the same."
+
+dist-tools:
+	@GOBIN="$(TOOLS)" $(COMPILING) $(GO) install $(NFPM)
+	@GOBIN="$(TOOLS)" $(COMPILING) $(GO) install $(CYCLONEDX_GOMOD)
 
 dev: ## a private instance with examples/users.csv imported; FILE=path for another file
 	$(GO) run ./cmd/rollcall dev $(FILE)

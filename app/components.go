@@ -12,7 +12,10 @@ import (
 )
 
 // Version is returned by /healthz; the build sets it.
-var Version = "dev"
+var Version = Unreleased
+
+// Unreleased is the Version of a build that sets none.
+const Unreleased = "dev"
 
 // Outbound returns the addresses that webhooks may be sent to and the mail
 // settings from the environment. With ROLLCALL_REQUIRE_TLS, mail must be

@@ -9,6 +9,7 @@ import (
 	"fmt"
 	"io"
 	"os"
+	"runtime"
 	"runtime/debug"
 	"strings"
 
@@ -139,8 +140,12 @@ func requireFlags(cmd *cobra.Command, flags ...string) error {
 	return nil
 }
 
-// version describes the build of the program.
+// version describes the build of the program: the version it was released as, or
+// else what Go knows.
 func version() string {
+	if app.Version != app.Unreleased {
+		return "rollcall " + app.Version + " " + runtime.Version()
+	}
 	build, ok := debug.ReadBuildInfo()
 	if !ok {
 		return "rollcall (unknown version)"

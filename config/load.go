@@ -8,6 +8,7 @@ import (
 	"log/slog"
 	"net"
 	"os"
+	"path/filepath"
 	"reflect"
 	"slices"
 	"strings"
@@ -22,6 +23,10 @@ const (
 	// maxFileBytes bounds the size of a NAME_FILE: a larger file is a wrong
 	// path.
 	maxFileBytes = 64 << 10
+
+	// credentialPrefix begins the names of credentials that systemd passes. It is
+	// what LoadCredential=rollcall:DIRECTORY puts before the name of each file.
+	credentialPrefix = "rollcall_"
 )
 
 // LoadAPI reads the environment of the API, given as os.Environ returns it.
@@ -101,24 +106,48 @@ func load(p program, environ []string) (Config, error) {
 	return c, nil
 }
 
-// lookUp returns the value of a variable, from itself or from its file.
+// lookUp returns the value of a variable, from itself, its file or its credential.
 func lookUp(f field, given map[string]string) (value string, set bool, fault *Fault) {
 	value, exists := given[f.name()]
 	set = value != "" || exists && f.tag("empty") == "off"
-	path := given[f.name()+fileSuffix]
+	path, isCredential := valueFile(f.name(), given)
+	other := f.name() + fileSuffix
+	if isCredential {
+		other = "the credential " + credentialPrefix + f.name()
+	}
 	switch {
 	case path == "":
 		return value, set, nil
 	case value != "":
-		return "", false, &Fault{f.name(), "is set twice", "keep it or " + f.name() + fileSuffix + ", not both"}
+		return "", false, &Fault{f.name(), "is set twice", "keep it or " + other + ", not both"}
 	}
 	value, err := readFile(path)
-	if err != nil {
+	switch {
+	case err != nil && isCredential:
+		return "", false, &Fault{f.name(), "is in a credential that cannot be used (" + err.Error() + ")", "make " + other + " a readable file"}
+	case err != nil:
 		// Without the path, because it may be the secret itself by mistake.
-		return "", false, &Fault{f.name() + fileSuffix, "names a file that cannot be used (" + err.Error() + ")",
+		return "", false, &Fault{other, "names a file that cannot be used (" + err.Error() + ")",
 			"set it to the path of a readable file that holds the value"}
 	}
 	return value, value != "" || f.tag("empty") == "off", nil
+}
+
+// valueFile returns the path of the file with a variable's value: NAME_FILE, or else a
+// credential of systemd if there is one of that name. Empty: there is no file.
+func valueFile(name string, given map[string]string) (path string, isCredential bool) {
+	if path := given[name+fileSuffix]; path != "" {
+		return path, false
+	}
+	directory := given["CREDENTIALS_DIRECTORY"] // set by systemd
+	if directory == "" {
+		return "", false
+	}
+	path = filepath.Join(directory, credentialPrefix+name)
+	if _, err := os.Stat(path); errors.Is(err, fs.ErrNotExist) {
+		return "", false
+	}
+	return path, true
 }
 
 // readFile returns a file's content without the line break at its end. Its
@@ -200,7 +229,10 @@ func inOrder(faults Faults) Faults {
 // settle normalizes checked values and fills in the defaults that depend on
 // other values or on the machine.
 func (c *Config) settle(p program, given map[string]string) {
-	unset := func(name string) bool { return given[name] == "" && given[name+fileSuffix] == "" }
+	unset := func(name string) bool {
+		path, _ := valueFile(name, given)
+		return given[name] == "" && path == ""
+	}
 	if p == programDev && unset("ROLLCALL_DATA_DIR") && os.Geteuid() == 0 {
 		// The unprivileged user PostgreSQL runs as cannot enter root's home.
 		c.DataDir = "/var/lib/rollcall"

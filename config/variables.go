@@ -23,7 +23,7 @@ const (
 
 // Variable describes one variable of the environment.
 type Variable struct {
-	Name       string   // such as ROLLCALL_LISTEN; also read from Name_FILE
+	Name       string   // such as ROLLCALL_LISTEN; also read from Name_FILE and the credential rollcall_Name
 	Default    string   // in words where it depends on the machine or the program; empty: none
 	Meaning    string   // one line
 	ReadBy     []string // commands: api, worker, migrate, token, user, import, bounce, dev
