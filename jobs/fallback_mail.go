@@ -78,10 +78,11 @@ func (m *mailQueue) EnqueueInvitations(ctx context.Context, due []storage.DueInv
 	return nil
 }
 
-// fails notes when the trouble began. m.mu is held.
+// fails notes when the trouble began: Redis is only asked when something is due.
+// m.mu is held.
 func (m *mailQueue) fails() {
 	if m.stuck.IsZero() {
-		m.stuck = time.Now()
+		m.stuck = time.Now().Add(-m.redis.UnavailableFor())
 	}
 }
 

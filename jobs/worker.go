@@ -62,13 +62,6 @@ func (c *WorkerConfig) setDefaults() {
 	}
 }
 
-// How often an idle worker polls Redis for each kind of task. For a small
-// import, this is most of the waiting time.
-const (
-	importPollInterval = 10 * time.Millisecond
-	mailPollInterval   = 20 * time.Millisecond
-)
-
 // mailTaskConcurrency is how many invitation tasks run at once for a number of
 // connections to the mail server: while the mails of one task are sent, those
 // of another are claimed in one transaction.
@@ -117,8 +110,8 @@ func NewWorker(store *storage.Store, tasks *queue.Queue, im *importer.Importer, 
 // current batch and the mails in progress, and hands imports back for other
 // workers.
 func (w *Worker) Run(ctx context.Context) error {
-	imports := w.server(ctx, queue.Imports, w.cfg.Imports, importPollInterval)
-	mails := w.server(ctx, queue.Mail, mailTaskConcurrency(w.cfg.Connections), mailPollInterval)
+	imports := w.server(ctx, queue.Imports, w.cfg.Imports)
+	mails := w.server(ctx, queue.Mail, mailTaskConcurrency(w.cfg.Connections))
 	recording, stopRecording := context.WithCancel(context.WithoutCancel(ctx))
 	defer stopRecording()
 	var background, recorders sync.WaitGroup
@@ -168,14 +161,18 @@ func (w *Worker) Run(ctx context.Context) error {
 	return nil
 }
 
-func (w *Worker) server(stop context.Context, name string, concurrency int, look time.Duration) *asynq.Server {
+func (w *Worker) server(stop context.Context, name string, concurrency int) *asynq.Server {
 	return asynq.NewServer(queue.Paced(stop, w.cfg.Redis, name), asynq.Config{
 		Concurrency:       concurrency,
 		Queues:            map[string]int{name: 1},
-		TaskCheckInterval: look,
+		TaskCheckInterval: queue.TaskCheckInterval,
 		ShutdownTimeout:   w.cfg.Drain,
-		Logger:            asynqLog{w.log, w.queue},
-		LogLevel:          asynq.WarnLevel,
+		// PostgreSQL decides about retries and keeps what is over: asynq has
+		// neither scheduled nor completed tasks to look for.
+		DelayedTaskCheckInterval: time.Minute,
+		JanitorInterval:          time.Hour,
+		Logger:                   asynqLog{w.log, w.queue},
+		LogLevel:                 asynq.WarnLevel,
 	})
 }
 

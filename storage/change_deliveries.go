@@ -51,6 +51,11 @@ const followersAtOnce = 50
 // owner may not read users any more or what comes next is lost.
 func (s *Store) PlanChangeDeliveries(ctx context.Context) (disabled []DisabledWebhook, err error) {
 	defer translate(&err, "plan deliveries of changes")
+	var followed bool
+	if err := s.db.GetContext(ctx, &followed, `
+		SELECT EXISTS (SELECT FROM webhooks WHERE changes_after IS NOT NULL AND disabled_at IS NULL)`); err != nil || !followed {
+		return nil, err
+	}
 	err = s.transact(ctx, func(tx *sqlx.Tx) error {
 		disabled = nil
 		end, err := lastChange(ctx, tx)

@@ -36,6 +36,17 @@ type DispatchLimit struct {
 // or what a single invitation takes at a rate below one a second.
 func (r DispatchLimit) window() float64 { return max(1, 1/r.Rate) }
 
+// InvitationsDue reports whether DispatchInvitations may find any: one statement,
+// which locks nothing, since most looks find none. It reads the first entry of
+// each index of what is due, whatever the planner thinks of the tables.
+func (s *Store) InvitationsDue(ctx context.Context) (due bool, err error) {
+	defer translate(&err, "look for due invitations")
+	err = s.db.GetContext(ctx, &due, `
+		SELECT COALESCE((SELECT due_at FROM invitations WHERE status = 'pending' ORDER BY due_at LIMIT 1) <= now(), false)
+		    OR COALESCE((SELECT due_at FROM reminders ORDER BY due_at LIMIT 1) <= now(), false)`)
+	return due, err
+}
+
 // DispatchInvitations takes due invitations, oldest first, to be handed to tasks,
 // and then due reminders.
 // It returns none while mail is paused, and after a pause one at a time until one

@@ -43,21 +43,16 @@ func (s *Store) NextDispatch(ctx context.Context, o StalledImport) (dispatch int
 // period: of all workers that ask, one is told true.
 func (s *Store) ClaimPeriod(ctx context.Context, name string, period time.Duration) (mine bool, err error) {
 	defer translate(&err, "take tick %s", name)
-	err = s.transact(ctx, func(tx *sqlx.Tx) error {
-		r, err := tx.ExecContext(ctx, `
+	// One statement: idle workers ask several times a second.
+	err = s.db.GetContext(ctx, &mine, `
+		WITH mine AS (
 			INSERT INTO maintenance_runs (name, period_start) VALUES ($1, date_bin(make_interval(secs => $2), clock_timestamp(), 'epoch'))
-			ON CONFLICT DO NOTHING`, name, seconds(period))
-		if err != nil {
-			return err
-		}
-		n, err := r.RowsAffected()
-		if mine = n == 1; !mine || err != nil {
-			return err
-		}
-		_, err = tx.ExecContext(ctx, `
-			DELETE FROM maintenance_runs WHERE name = $1 AND period_start < clock_timestamp() - 2 * make_interval(secs => $2)`, name, seconds(period))
-		return err
-	})
+			ON CONFLICT DO NOTHING RETURNING name
+		), over AS (
+			DELETE FROM maintenance_runs
+			 WHERE name = $1 AND period_start < clock_timestamp() - 2 * make_interval(secs => $2) AND EXISTS (SELECT FROM mine)
+		)
+		SELECT EXISTS (SELECT FROM mine)`, name, seconds(period))
 	return mine, err
 }
 

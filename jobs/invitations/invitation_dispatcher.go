@@ -10,10 +10,13 @@ import (
 	"rollcall/storage"
 )
 
-// How often the window is topped up, and how often while no invitation is due.
+// How often the window is topped up, how often while no invitation is due, and
+// how often if that has been so for restAfter.
 const (
 	pollInterval     = 50 * time.Millisecond
 	idlePollInterval = 300 * time.Millisecond
+	restPollInterval = time.Second
+	restAfter        = 10 * time.Second
 )
 
 // MaxPerTask is how many invitations one task names at most. Batching them
@@ -68,12 +71,15 @@ func (d *Dispatcher) Wake() {
 
 // Run dispatches until ctx ends.
 func (d *Dispatcher) Run(ctx context.Context) {
+	d.busyUntil = time.Now()
 	for {
 		wait := idlePollInterval
 		if err := d.topUp(ctx); err != nil && ctx.Err() == nil {
 			d.log.Warn("failed to dispatch invitations", "error", err)
-		} else if time.Now().Before(d.busyUntil) {
+		} else if now := time.Now(); now.Before(d.busyUntil) {
 			wait = pollInterval
+		} else if now.Sub(d.busyUntil) > restAfter {
+			wait = restPollInterval
 		}
 		select {
 		case <-ctx.Done():
@@ -84,8 +90,8 @@ func (d *Dispatcher) Run(ctx context.Context) {
 	}
 }
 
-// topUp fills the window. Redis is asked first: while it is unavailable,
-// nothing is taken out of the database.
+// topUp fills the window if there is anything due. Redis is asked first: while it
+// is unavailable, nothing is taken out of the database.
 func (d *Dispatcher) topUp(ctx context.Context) error {
 	if d.cfg.Defer != nil && d.cfg.Defer() {
 		d.pollFast(0)
@@ -93,6 +99,9 @@ func (d *Dispatcher) topUp(ctx context.Context) error {
 	}
 	ctx, cancel := context.WithTimeout(ctx, 10*time.Second)
 	defer cancel()
+	if due, err := d.store.InvitationsDue(ctx); err != nil || !due {
+		return err
+	}
 	backlog, err := d.queue.InvitationBacklog(ctx)
 	if err != nil {
 		d.log.Debug("failed to look at the queue", "error", err)

@@ -50,6 +50,16 @@ func newHealth(client redis.UniversalClient, log *slog.Logger) *health {
 // before the first check.
 func (q *Queue) Available() bool { return q.health.unavailable() == nil }
 
+// UnavailableFor returns how long Redis has taken no write; 0 if it does.
+func (q *Queue) UnavailableFor() time.Duration {
+	q.health.mu.Lock()
+	defer q.health.mu.Unlock()
+	if q.health.since.IsZero() {
+		return 0
+	}
+	return time.Since(q.health.since)
+}
+
 // Check writes to each queue's part of Redis and returns why that failed; see
 // [Reason]. It returns when ctx ends, though Redis does not respond at all.
 func (q *Queue) Check(ctx context.Context) error {

@@ -4,7 +4,6 @@ import (
 	"bytes"
 	"context"
 	"log/slog"
-	"os"
 	"strings"
 	"sync"
 	"testing"
@@ -12,6 +11,7 @@ import (
 
 	"github.com/hibiken/asynq"
 	"github.com/redis/go-redis/v9"
+	"go.uber.org/goleak"
 
 	"rollcall/config"
 	"rollcall/jobs/queue"
@@ -33,7 +33,7 @@ func open(t *testing.T, url string) (q *queue.Queue, text func() string) {
 
 func TestMain(m *testing.M) {
 	redis.SetLogger(silent{}) // it would log every dial of a stopped server
-	os.Exit(m.Run())
+	goleak.VerifyTestMain(m)
 }
 
 type silent struct{}
@@ -174,7 +174,7 @@ func TestRefusedWorkerWaits(t *testing.T) {
 	stop, cancel := context.WithCancel(t.Context())
 	defer cancel()
 	worker := asynq.NewServer(queue.Paced(stop, options, queue.Imports), asynq.Config{
-		Queues: map[string]int{queue.Imports: 1}, TaskCheckInterval: time.Millisecond, LogLevel: asynq.FatalLevel,
+		Queues: map[string]int{queue.Imports: 1}, TaskCheckInterval: queue.TaskCheckInterval, LogLevel: asynq.FatalLevel,
 	})
 	if err := worker.Start(asynq.NotFoundHandler()); err != nil {
 		t.Fatal(err)

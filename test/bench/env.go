@@ -36,6 +36,7 @@ type env struct {
 	admin    *sql.DB // of the maintenance database
 	redisURL string
 	redisIs  string // which server it is
+	redisPID int    // 0: it runs in this process
 	sink     *sink
 
 	closers []func() error
@@ -152,6 +153,7 @@ func (l *env) startRedis(ctx context.Context) error {
 		return err
 	}
 	l.closers = append(l.closers, func() error { process.Stop(context.Background(), syscall.SIGTERM); return nil })
+	l.redisPID = process.PID()
 	l.redisURL = "redis://" + net.JoinHostPort("127.0.0.1", port) + "/0"
 	client := l.redis()
 	defer client.Close()

@@ -27,6 +27,7 @@ var measurements = []measurement{
 	{"unfinished-uploads", measureUnfinishedUploads},
 	{"error-disk", measureErrorDisk},
 	{"latency", measureLatency},
+	{"idle", measureIdle},
 	{"mail", measureMail},
 	{"redis-memory", measureRedisMemory},
 	{"workers", measureWorkers},
