@@ -35,7 +35,7 @@ type rule struct {
 func rules() map[string]rule {
 	return map[string]rule{
 		"database_url":   {"a URL such as postgres://user:password@host:5432/database", validateDatabaseURL},
-		"redis_url":      {"a URL such as redis://:password@host:6379/0, or redis-sentinel://host:26379,host:26379/0?master=NAME", parsed(ParseRedisURL, "cannot be used: ")},
+		"redis_url":      {"a URL such as redis://:password@host:6379/0, redis-sentinel://host:26379,host:26379/0?master=NAME, or redis-cluster://host:6379,host:6379", parsed(ParseRedisURL, "cannot be used: ")},
 		"secret":         {fmt.Sprintf("%d random bytes or more, as printed by: openssl rand -base64 48", minSecretBytes), validateSecret},
 		"secrets":        {"earlier values of ROLLCALL_SECRET, separated by commas or line breaks", validateSecret},
 		"listen":         {"host:port, such as 127.0.0.1:8080, or :8080 for all addresses", validateListen},

@@ -34,7 +34,7 @@ type Config struct {
 
 	// RedisURL is the Redis that carries the tasks; see ParseRedisURL for its
 	// forms. It may hold a password.
-	RedisURL Secret `env:"REDIS_URL" read:"api worker" required:"api worker" check:"redis_url" about:"redis://, rediss:// or redis-sentinel://host:port,host:port/db?master=NAME"`
+	RedisURL Secret `env:"REDIS_URL" read:"api worker" required:"api worker" check:"redis_url" about:"redis://, rediss://, redis-sentinel://host:port,host:port/db?master=NAME or redis-cluster://host:port,host:port"`
 
 	// Secret signs links and encrypts stored secrets; at least 32 bytes.
 	Secret Secret `env:"ROLLCALL_SECRET" read:"api worker user bounce" required:"api worker user bounce" check:"secret" about:"32 bytes or more; signs links and encrypts stored secrets"`

@@ -37,6 +37,6 @@ func FuzzURLs(f *testing.F) {
 // repeats tells whether a fault holds the text, and not just because the text
 // is a piece of what we say of schemes.
 func repeats(fault, text string) bool {
-	const ours = "must start with redis://, rediss:// or redis-sentinel://"
+	const ours = "must start with redis://, rediss://, redis-sentinel:// or redis-cluster://"
 	return len(text) > 12 && strings.Contains(strings.ReplaceAll(fault, ours, ""), text)
 }

@@ -202,7 +202,7 @@ func TestFaults(t *testing.T) {
 		{"DATABASE_URL", "db.example.com", "is neither a URL nor key=value pairs"},
 		{"DATABASE_URL", "mysql://db", "does not start with postgres://"},
 		{"DATABASE_URL", "postgres://u:p%zz@db/x", "is not a URL (percent-encode special characters in the password)"},
-		{"REDIS_URL", "http://redis", "cannot be used: must start with redis://, rediss:// or redis-sentinel://"},
+		{"REDIS_URL", "http://redis", "cannot be used: must start with redis://, rediss://, redis-sentinel:// or redis-cluster://"},
 		{"ROLLCALL_SECRET", secret[1:], "has fewer than 32 bytes"},
 		{"ROLLCALL_SECRET", secret + ",x", "holds a comma or a line break, or has white space around it"},
 		{"ROLLCALL_SECRET", " " + secret, "holds a comma or a line break, or has white space around it"},
@@ -279,7 +279,7 @@ func TestAllFaultsAtOnce(t *testing.T) {
 	})
 	const want = `the environment has 6 faults:
   DATABASE_URL is not set: set it to a URL such as postgres://user:password@host:5432/database
-  REDIS_URL cannot be used: a host is missing or malformed: set it to a URL such as redis://:password@host:6379/0, or redis-sentinel://host:26379,host:26379/0?master=NAME
+  REDIS_URL cannot be used: a host is missing or malformed: set it to a URL such as redis://:password@host:6379/0, redis-sentinel://host:26379,host:26379/0?master=NAME, or redis-cluster://host:6379,host:6379
   ROLLCALL_SECRET has fewer than 32 bytes: set it to 32 random bytes or more, as printed by: openssl rand -base64 48
   SMTP_URL_FILE names a file that cannot be used (no such file or directory): set it to the path of a readable file that holds the value
   ROLLCALL_MAX_ROWS is not a whole number: set it to a number from 1 to 100000000

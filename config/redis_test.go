@@ -35,6 +35,10 @@ func TestParseRedisURL(t *testing.T) {
 			MasterName: "main", SentinelAddrs: []string{"one:26379", "two:26379"}, Username: "app", Password: "pw",
 			SentinelUsername: "su", SentinelPassword: "sp", TLSConfig: &tls.Config{MinVersion: tls.VersionTLS12},
 		}},
+		{"redis-cluster://one:1,two,[::1]:3", asynq.RedisClusterClientOpt{Addrs: []string{"one:1", "two:6379", "[::1]:3"}}},
+		{"redis-cluster://app:pw@one:1,two:2/0?tls=true", asynq.RedisClusterClientOpt{
+			Addrs: []string{"one:1", "two:2"}, Username: "app", Password: "pw", TLSConfig: &tls.Config{MinVersion: tls.VersionTLS12},
+		}},
 	} {
 		got, err := config.ParseRedisURL(tt.url)
 		if diff := cmp.Diff(tt.want, got, cmpopts.IgnoreUnexported(tls.Config{})); err != nil || diff != "" {
@@ -57,6 +61,7 @@ func TestParseRedisURLRefuses(t *testing.T) {
 		"redis://:hunter2#x@host", "redis://:hunter2/x@host", "redis://ho st", "redis://a:b:1",
 		"redis-sentinel://host", "redis-sentinel://host?master=", "redis-sentinel://a,,b?master=m", "redis-sentinel://?master=m",
 		"redis-sentinel://a?master=m&master=hunter2", "redis-sentinel://a?master=m&hunter2=x", "redis-sentinel://a?master=m&tls=hunter2",
+		"redis-cluster://", "redis-cluster://a,,b", "redis-cluster://a/1", "redis-cluster://a?master=m", "redis-cluster://a?tls=hunter2", "redis-cluster://a,b:hunter2",
 	} {
 		if got, err := config.ParseRedisURL(url); err == nil || strings.Contains(err.Error(), "hunter") {
 			t.Errorf("ParseRedisURL(%q) = %v, %v; want an error that repeats nothing", url, got, err)

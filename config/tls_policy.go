@@ -96,7 +96,8 @@ func localDatabase(host string, addr netip.Addr) bool {
 }
 
 // insecureRedis requires TLS and a password. Sentinels tell the server's
-// address, so a sentinel on this machine does not make the connection local.
+// address, and nodes of a cluster those of the others, so one on this machine does
+// not make the connection local.
 func insecureRedis(value string) (problem, remedy string) {
 	options, err := ParseRedisURL(value)
 	if err != nil {
@@ -115,6 +116,9 @@ func insecureRedis(value string) (problem, remedy string) {
 		}
 		want(o.TLSConfig != nil, "without TLS", "begin it with rediss://")
 		want(o.Password != "", "without a password", "write rediss://user:password@host for a user of Redis, or rediss://:password@host")
+	case asynq.RedisClusterClientOpt:
+		want(o.TLSConfig != nil, "without TLS", "add ?tls=true")
+		want(o.Password != "", "without a password", "write redis-cluster://user:password@host")
 	case asynq.RedisFailoverClientOpt:
 		want(o.TLSConfig != nil, "without TLS", "add tls=true")
 		want(o.Password != "", "without a password", "write redis-sentinel://user:password@host")

@@ -57,6 +57,10 @@ var links = []struct{ variable, value, problem string }{
 	{"REDIS_URL", "redis-sentinel://u:hunter2@a.example.com?master=m&tls=true&sentinel_password=hunter2", ""},
 	{"REDIS_URL", "redis-sentinel://u:hunter2@localhost?master=m&sentinel_password=hunter2", noTLS}, // which may send us anywhere
 
+	{"REDIS_URL", "redis-cluster://a.example.com,localhost", neither},
+	{"REDIS_URL", "redis-cluster://u:hunter2@localhost", noTLS}, // its nodes may be anywhere
+	{"REDIS_URL", "redis-cluster://u:hunter2@a.example.com,b.example.com?tls=true", ""},
+
 	{"SMTP_URL", "smtp://mx.example.com?tls=none", noTLS},
 	{"SMTP_URL", "smtp://mx.example.com", ""}, // STARTTLS, or nothing
 	{"SMTP_URL", "smtp://u:hunter2@mx.example.com?tls=implicit", ""},

@@ -86,6 +86,9 @@ func TestRefusalsAreNamed(t *testing.T) {
 			s.Do("REPLICAOF", "127.0.0.1", redistest.Start(t).Port())
 			return s.URL()
 		}, "read-only replica"},
+		"node of a cluster": {func(*redistest.Server) string {
+			return redistest.StartCluster(t).Other("asynq:{imports}:pending").URL()
+		}, "redis-cluster://"},
 		"wrong password": {func(s *redistest.Server) string {
 			return strings.Replace(s.URL(), "://", "://nobody:password@", 1)
 		}, "refused the user name or password"},

@@ -25,6 +25,7 @@ type envOptions struct {
 	Settings map[string]string // of PostgreSQL
 	SMTP     smtptest.Config   // how the mail server behaves
 	Env      []string          // of the programs, after the ordinary ones
+	Redis    string            // its REDIS_URL; "": a server of the experiment's own
 	Migrate  string            // directory of the program that migrates the schema; "": ours
 }
 
@@ -32,8 +33,8 @@ type envOptions struct {
 type testEnv struct {
 	*testing.T
 	postgres *postgres
-	line     *proxytest.Proxy // between the programs and PostgreSQL
-	redis    *redistest.Server
+	line     *proxytest.Proxy  // between the programs and PostgreSQL
+	redis    *redistest.Server // nil if envOptions.Redis is set
 	post     *mailSink
 	db       *sql.DB // bypasses the proxy
 	env      []string
@@ -45,11 +46,15 @@ type testEnv struct {
 // newTestEnv starts the servers and migrates the database with the program itself.
 func newTestEnv(t *testing.T, s envOptions) *testEnv {
 	t.Helper()
-	h := &testEnv{T: t, postgres: startPostgres(t, s.Settings), redis: redistest.Start(t), client: impatient}
+	h := &testEnv{T: t, postgres: startPostgres(t, s.Settings), client: impatient}
 	h.post = openPostbox(t, s.SMTP)
 	var database string
 	h.line, database = proxytest.Postgres(t, h.postgres.running.URL())
-	h.env = programtest.Env(database, h.redis.URL(), h.post.url(), s.Env...)
+	if s.Redis == "" {
+		h.redis = redistest.Start(t)
+		s.Redis = h.redis.URL()
+	}
+	h.env = programtest.Env(database, s.Redis, h.post.url(), s.Env...)
 	h.connect()
 	if s.Migrate == "" {
 		s.Migrate = binaries

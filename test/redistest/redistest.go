@@ -12,9 +12,11 @@ import (
 	"context"
 	"crypto/tls"
 	"errors"
+	"fmt"
 	"net"
 	"os"
 	"os/exec"
+	"slices"
 	"strconv"
 	"strings"
 	"syscall"
@@ -45,6 +47,9 @@ type Server struct {
 	program string
 	port    string
 	guard   *Guard              // nil: no password, no encryption
+	before  []string            // arguments before all others
+	more    []string            // and behind them
+	bus     string              // port of a cluster's own connections
 	process *subprocess.Process // nil: stopped
 }
 
@@ -119,26 +124,39 @@ func (s *Server) URL() string {
 // Do runs a command that must succeed, such as CONFIG SET.
 func (s *Server) Do(command ...any) {
 	s.t.Helper()
-	options, err := redis.ParseURL(s.URL())
-	if err != nil {
-		s.t.Fatalf("redistest: %v", err)
-	}
-	client := redis.NewClient(options)
+	client := s.open()
 	defer client.Close()
 	if err := client.Do(context.Background(), command...).Err(); err != nil {
 		s.t.Fatalf("redistest: %v: %v", command[0], err)
 	}
 }
 
-// Calls returns how often a command was called, also by scripts, and also if it
-// was refused.
-func (s *Server) Calls(command string) (n int) {
+// ask returns the answer to a command as text, "" if there is none.
+func (s *Server) ask(command ...any) string {
+	client := s.open()
+	defer client.Close()
+	answer, err := client.Do(context.Background(), command...).Result()
+	if err != nil {
+		return ""
+	}
+	return fmt.Sprint(answer)
+}
+
+// open makes a client.
+func (s *Server) open() *redis.Client {
 	s.t.Helper()
 	options, err := redis.ParseURL(s.URL())
 	if err != nil {
 		s.t.Fatalf("redistest: %v", err)
 	}
-	client := redis.NewClient(options)
+	return redis.NewClient(options)
+}
+
+// Calls returns how often a command was called, also by scripts, and also if it
+// was refused.
+func (s *Server) Calls(command string) (n int) {
+	s.t.Helper()
+	client := s.open()
 	defer client.Close()
 	stats, err := client.InfoMap(context.Background(), "commandstats").Result()
 	if err != nil {
@@ -177,7 +195,10 @@ func (s *Server) Restart() {
 
 // start returns when the server answers.
 func (s *Server) start() error {
-	args := []string{"--bind", "127.0.0.1", "--port", s.port, "--save", "", "--appendonly", "no", "--daemonize", "no"}
+	args := slices.Concat(s.before, []string{"--bind", "127.0.0.1", "--port", s.port, "--daemonize", "no"}, s.more)
+	if s.before == nil { // a sentinel has no data
+		args = append(args, "--save", "", "--appendonly", "no")
+	}
 	options := &redis.Options{
 		Addr:          net.JoinHostPort("127.0.0.1", s.port),
 		MaxRetries:    -1, // we retry sooner

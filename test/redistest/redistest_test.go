@@ -52,3 +52,22 @@ func TestStopAndRestart(t *testing.T) {
 		t.Fatalf("after a restart: %d keys (%v), want an empty Redis", n, err)
 	}
 }
+
+func TestFailovers(t *testing.T) {
+	t.Run("cluster", func(t *testing.T) {
+		t.Parallel()
+		cluster := redistest.StartCluster(t)
+		before := cluster.Master("key")
+		cluster.FailOver("key")
+		cluster.Settled()
+		if now := cluster.Master("key"); now == before {
+			t.Error("the killed master serves the key again")
+		}
+	})
+	t.Run("sentinels", func(t *testing.T) {
+		t.Parallel()
+		sentinels := redistest.StartSentinels(t)
+		sentinels.FailOver()
+		sentinels.Settled()
+	})
+}
