@@ -16,6 +16,7 @@ import (
 	"net"
 	"os"
 	"os/exec"
+	"path/filepath"
 	"slices"
 	"strconv"
 	"strings"
@@ -47,6 +48,7 @@ type Server struct {
 	program string
 	port    string
 	guard   *Guard              // nil: no password, no encryption
+	dir     string              // its working directory
 	before  []string            // arguments before all others
 	more    []string            // and behind them
 	bus     string              // port of a cluster's own connections
@@ -99,6 +101,7 @@ func missing(t testing.TB, err error) {
 func begin(s *Server) *Server {
 	t := s.t
 	t.Helper()
+	s.dir = t.TempDir() // a replica writes there what its master sends
 	t.Cleanup(s.Stop)
 	var err error
 	// A free port may be taken by another process before redis-server binds it.
@@ -195,9 +198,12 @@ func (s *Server) Restart() {
 
 // start returns when the server answers.
 func (s *Server) start() error {
-	args := slices.Concat(s.before, []string{"--bind", "127.0.0.1", "--port", s.port, "--daemonize", "no"}, s.more)
+	args := slices.Concat(s.before, []string{"--bind", "127.0.0.1", "--port", s.port, "--dir", s.dir, "--daemonize", "no"}, s.more)
 	if s.before == nil { // a sentinel has no data
 		args = append(args, "--save", "", "--appendonly", "no")
+	}
+	if err := os.RemoveAll(filepath.Join(s.dir, "dump.rdb")); err != nil { // it would be loaded
+		return err
 	}
 	options := &redis.Options{
 		Addr:          net.JoinHostPort("127.0.0.1", s.port),
