@@ -35,8 +35,8 @@ type sweeper struct {
 // run returns when ctx has ended. A long purge or undo does not delay sweeps.
 func (s *sweeper) run(ctx context.Context) {
 	var all sync.WaitGroup
-	all.Go(func() { s.repeat(ctx, "imports", s.every, s.requeueStalled) })
-	all.Go(func() { s.repeat(ctx, "undo", s.every, s.undo) })
+	all.Go(func() { s.repeatIfAny(ctx, "imports", s.every, s.anyStalled, s.requeueStalled) })
+	all.Go(func() { s.repeatIfAny(ctx, "undo", s.every, s.anyUndo, s.undo) })
 	all.Go(func() { s.repeat(ctx, "purge", s.purges, s.purge) })
 	all.Go(func() { s.repeat(ctx, "uploads", s.purges, s.purgeUploads) })
 	all.Go(func() { s.repeat(ctx, "deliveries", s.purges, s.purgeDeliveries) })
@@ -53,10 +53,35 @@ func (s *sweeper) run(ctx context.Context) {
 }
 
 func (s *sweeper) repeat(ctx context.Context, name string, period time.Duration, do func(context.Context) error) {
+	every(ctx, period, func() { s.once(ctx, name, period, do) })
+}
+
+// repeatIfAny is repeat for what is looked for often: while there is nothing to do,
+// no worker claims the period, which would write.
+func (s *sweeper) repeatIfAny(ctx context.Context, name string, period time.Duration, any func(context.Context) (bool, error), do func(context.Context) error) {
+	every(ctx, period, func() {
+		if found, err := any(ctx); found || err != nil { // once logs that the database is unavailable
+			s.once(ctx, name, period, do)
+		}
+	})
+}
+
+func (s *sweeper) anyStalled(ctx context.Context) (bool, error) {
+	found, err := s.store.StalledImports(ctx, s.overdue, 1)
+	return len(found) > 0, err
+}
+
+func (s *sweeper) anyUndo(ctx context.Context) (bool, error) {
+	found, err := s.store.PendingUndos(ctx)
+	return len(found) > 0, err
+}
+
+// every calls do now and after each period until ctx ends.
+func every(ctx context.Context, period time.Duration, do func()) {
 	tick := time.NewTicker(period)
 	defer tick.Stop()
 	for {
-		s.once(ctx, name, period, do)
+		do()
 		select {
 		case <-ctx.Done():
 			return
