@@ -36,7 +36,7 @@ COMPILING  := GOGC=400
 TESTENV := GOFLAGS="$$($(GO) env GOFLAGS) -buildvcs=false"
 
 .DEFAULT_GOAL := help
-.PHONY: help test test-unit test-browser screenshots test-e2e test-chaos json-unit json-browser json-e2e json-chaos \
+.PHONY: help test test-unit test-browser screenshots test-e2e test-helm test-chaos json-unit json-browser json-e2e json-helm json-chaos \
 	lint fmt vuln sbom bench microbench fuzz chaos soak build dist dist-check dist-tools dev clean
 .NOTPARALLEL:
 
@@ -50,7 +50,7 @@ SUMMARY     = $(TESTENV) $(GO) tool gotestsum --format $(FORMAT) --format-hide-e
 	$(GO) run ./internal/testrun $(MAKE) -k -s --no-print-directory
 
 test: lint ## all checks and all tests, with one summary at the end; RACE=1 adds the race detector
-	$(SUMMARY) json-unit json-browser json-e2e json-chaos
+	$(SUMMARY) json-unit json-browser json-e2e json-helm json-chaos
 
 test-unit: ## the tests of packages; PKG=./web RUN=DryRun for some of them
 	$(SUMMARY) json-unit
@@ -67,6 +67,9 @@ screenshots: ## a picture of every page, wide and narrow, light and dark, into S
 
 test-e2e: ## the programs as processes; RUN=regexp for some tests
 	$(SUMMARY) json-e2e
+
+test-helm: ## the Helm chart: every combination of its switches; RUN=regexp for some tests
+	$(SUMMARY) json-helm
 
 test-chaos: ## the short form of the fault experiments; RUN=regexp for some tests
 	$(SUMMARY) json-chaos
@@ -98,6 +101,11 @@ json-browser:
 
 json-e2e:
 	$(GOTEST) -count 1 -skip '$(LONG)' -run '$(RUN)' $(PROGRAMS)
+
+# A module of its own, with Helm and the Kubernetes types. It reads files outside, which
+# go test does not see change.
+json-helm:
+	cd deploy/helm && $(GOTEST) -count 1 -run '$(RUN)' ./...
 
 # Last in `make test`, because these need the machine for themselves.
 json-chaos:

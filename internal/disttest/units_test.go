@@ -69,6 +69,28 @@ func TestUnitsStopAfterTheDrain(t *testing.T) {
 	}
 }
 
+// TestChartKnowsTheSecrets: what the Helm chart mounts as secrets is secret, and its schema
+// refuses it as an ordinary setting. The tests in deploy/helm say who reads what.
+func TestChartKnowsTheSecrets(t *testing.T) {
+	t.Parallel()
+	chart := filepath.Join(root, "deploy/helm/rollcall")
+	_, list, _ := strings.Cut(read(t, chart, "templates/_helpers.tpl"), `{{- define "rollcall.secrets" -}}`)
+	list, _, _ = strings.Cut(list, "{{- define ")
+	names := slices.Compact(slices.Sorted(slices.Values(regexp.MustCompile(`\b[A-Z][A-Z_]{7,}\b`).FindAllString(list, -1))))
+	if len(names) < 9 {
+		t.Fatalf("the secrets are %q", names)
+	}
+	refused := read(t, chart, "values.schema.json")
+	for _, name := range names {
+		if !slices.ContainsFunc(config.Describe(), func(v config.Variable) bool { return v.Name == name && v.Secret }) {
+			t.Errorf("%s is not a secret", name)
+		}
+		if !regexp.MustCompile(`"pattern": "\^\([A-Z_|]*\b` + name + `\b[A-Z_|]*\)\$"`).MatchString(refused) {
+			t.Errorf("%s is accepted as an ordinary setting", name)
+		}
+	}
+}
+
 // TestSettingsOfTheUnits: the example names variables that the programs read, and of
 // secrets only where they belong.
 func TestSettingsOfTheUnits(t *testing.T) {
