@@ -64,6 +64,16 @@ func smallRedis(t *testing.T) string {
 	return r.URL()
 }
 
+// variable is the value of a variable of the programs' environment.
+func (h *testEnv) variable(name string) (value string) {
+	for _, v := range h.env {
+		if found, ok := strings.CutPrefix(v, name+"="); ok {
+			value = found // the last one counts
+		}
+	}
+	return value
+}
+
 // rollcall runs the command line and returns what it printed.
 func (h *testEnv) rollcall(args ...string) string {
 	h.Helper()

@@ -20,12 +20,7 @@ func TestPgBouncer(t *testing.T) {
 		t.Run(name, func(t *testing.T) {
 			t.Parallel()
 			h := newTestEnv(t, smallRedis(t))
-			var direct string
-			for _, v := range h.env {
-				if url, ok := strings.CutPrefix(v, "DATABASE_URL="); ok {
-					direct = url
-				}
-			}
+			direct := h.variable("DATABASE_URL")
 			h.env = append(h.env, "DATABASE_URL="+pgbouncertest.Start(t, direct, "transaction"))
 			if out, code := h.rollcallCode("migrate"); code != 1 || !strings.Contains(out, "set DATABASE_LISTEN_URL") {
 				t.Errorf("migrate through the pooler: exit code %d\n%s", code, out)

@@ -56,7 +56,7 @@ func TestRestoreGoesOn(t *testing.T) {
 		t.Skipf("the worker was faster than the kill: %s", big.Status)
 	}
 	dump := filepath.Join(t.TempDir(), "rollcall.dump")
-	postgresTool(t, "pg_dump", "--format=custom", "--file="+dump, before.databaseURL())
+	postgresTool(t, "pg_dump", "--format=custom", "--file="+dump, before.variable("DATABASE_URL"))
 	api.Stop()
 
 	cluster, err := pgtest.StartServer(t.Context())
@@ -93,15 +93,4 @@ func TestRestoreGoesOn(t *testing.T) {
 	if report := string(after.ask("GET", "/api/admin/users/imports/"+waiting.ID+"/errors.csv", nil).body); !strings.Contains(report, "invalid_email") {
 		t.Errorf("the report of before:\n%s", report)
 	}
-}
-
-// databaseURL returns the DATABASE_URL of the environment: the last one
-// applies.
-func (h *testEnv) databaseURL() (url string) {
-	for _, v := range h.env {
-		if value, is := strings.CutPrefix(v, "DATABASE_URL="); is {
-			url = value
-		}
-	}
-	return url
 }
