@@ -62,7 +62,7 @@ var sideways = map[[2]string]string{
 
 // forTests are the packages that only tests, and the programs that run tests,
 // may import.
-var forTests = []string{"test/browsertest", "test/dnstest", "test/nettest", "test/otlptest", "test/pgbouncertest", "test/pgtest", "test/programtest", "test/proxytest", "test/redistest", "test/smtptest", "internal/testrun"}
+var forTests = []string{"test/browsertest", "test/dnstest", "test/nettest", "test/otlptest", "test/pgbouncertest", "test/pgtest", "test/postfixtest", "test/programtest", "test/proxytest", "test/redistest", "test/smtptest", "internal/testrun"}
 
 // pure lists what a package that does no I/O of its own must not import.
 var pure = map[string][]string{
