@@ -157,13 +157,13 @@ func (m deliveredMail) checkForm(t *testing.T) {
 func (m deliveredMail) checkLanguage(t *testing.T, lang string) {
 	t.Helper()
 	r, ok := i18n.For(lang)
-	if want := r.Text(m.kind+".subject", postfixBrand); !ok || m.subject != want {
+	if want := oneLine(r.Text(m.kind+".subject", postfixBrand)); !ok || oneLine(m.subject) != want {
 		t.Errorf("%s: subject %q, want %q", m.to, m.subject, want)
 	}
-	text := strings.Join(strings.Fields(m.text), " ")
+	text := oneLine(m.text)
 	link := invitePath.FindString(m.text)
 	for _, want := range []string{r.Text("mail.greeting", postfixPeople[lang]), r.Text(m.kind+".opening", postfixBrand), "https://accounts.example.com" + link} {
-		if !strings.Contains(text, strings.Join(strings.Fields(want), " ")) {
+		if !strings.Contains(text, oneLine(want)) {
 			t.Errorf("%s: the text does not say %q:\n%s", m.to, want, m.text)
 		}
 	}
@@ -176,6 +176,9 @@ func (m deliveredMail) checkLanguage(t *testing.T, lang string) {
 		t.Errorf("%s: link %q", m.to, link)
 	}
 }
+
+// oneLine has one ordinary space wherever there is white space.
+func oneLine(text string) string { return strings.Join(strings.Fields(text), " ") }
 
 // spamLimit is the score that a mail has to stay below; 5 is spam.
 const spamLimit = 2
@@ -216,8 +219,8 @@ func checkSpamScores(t *testing.T, mails [][]byte) {
 	if len(judged) != len(mails)+1 {
 		t.Fatalf("%d of %d mails were judged\n%s", len(judged), len(mails)+1, complaints.String())
 	}
-	fired := map[string]int{}
-	for k, one := range judged {
+	fired, found := map[string]int{}, false
+	for _, one := range judged { // in any order
 		_, one, _ = strings.Cut(one, "\n")
 		m, err := mail.ReadMessage(strings.NewReader(one))
 		if err != nil {
@@ -231,11 +234,9 @@ func checkSpamScores(t *testing.T, mails [][]byte) {
 		if err != nil {
 			t.Fatal(err)
 		}
-		if k == len(mails) {
-			if score < 5 {
-				t.Errorf("the rules find no spam: %q", status[0])
-			}
-			break
+		if m.Header.Get("Message-Id") == "<gtube@example.com>" {
+			found = score >= 5
+			continue
 		}
 		if score >= spamLimit {
 			t.Errorf("to %s, %s: %q", m.Header.Get("To"), m.Header.Get("Message-Id"), status[0])
@@ -243,6 +244,9 @@ func checkSpamScores(t *testing.T, mails [][]byte) {
 		for rule := range strings.SplitSeq(status[2], ",") {
 			fired[rule]++
 		}
+	}
+	if !found {
+		t.Error("the rules find no spam")
 	}
 	t.Logf("rules that match, and how many of %d mails: %v", len(mails), fired)
 }

@@ -93,11 +93,11 @@ func TestMailThroughPostfix(t *testing.T) {
 		}
 	}
 	sent = mx.AwaitMails(t, 3*n+1)
-	kinds := map[string]int{}
+	kinds, ids := map[string]int{}, h.userIDs()
 	for _, raw := range sent {
 		m := readDelivered(t, raw)
 		kinds[m.kind]++
-		m.check(t, h.userIDs())
+		m.check(t, ids)
 	}
 	if kinds["invitation"] != n || kinds["reminder"] != n || kinds["renewal"] != n || kinds["notice"] != 1 {
 		t.Errorf("delivered %v", kinds)
@@ -147,7 +147,7 @@ func TestPostfixReturnsMail(t *testing.T) {
 			h.post("email,name\n"+personAddress("en")+",Ada\nno.such.person@customer.example,Bea\n", nil).read(&i)
 			h.until(i.ID, 30*time.Second, func(i imported) bool { return i.Invitations.Bounced == 1 && i.Invitations.Sent == 1 })
 			list := string(h.ask("GET", "/api/admin/users?invitation=bounced", nil).body)
-			const reason = `"last_error":"550 5.1.1 \u003cno.such.person@customer.example\u003e: Recipient address rejected: User unknown in virtual mailbox table"`
+			const reason = `"last_error":"550 5.1.1 <no.such.person@customer.example>: Recipient address rejected: User unknown in virtual mailbox table"`
 			if !strings.Contains(list, reason) || strings.Contains(list, personAddress("en")) {
 				t.Errorf("bounced are %s", list)
 			}
