@@ -221,9 +221,10 @@ func splitReminders(all []SendResult) (invitations, reminders []SendResult) {
 	return invitations, reminders
 }
 
-// RemoveReminders empties the outbox of reminders, but for those being sent.
+// RemoveReminders empties the outbox of reminders, but for those being sent and those
+// that an administrator asked for.
 func (s *Store) RemoveReminders(ctx context.Context) (err error) {
 	defer translate(&err, "remove reminders")
-	_, err = s.db.ExecContext(ctx, `DELETE FROM reminders i WHERE `+unclaimed)
+	_, err = s.db.ExecContext(ctx, `DELETE FROM reminders i WHERE NOT requested AND `+unclaimed)
 	return err
 }

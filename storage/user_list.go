@@ -4,6 +4,7 @@ import (
 	"context"
 	"math"
 	"strings"
+	"time"
 
 	"github.com/google/uuid"
 	"github.com/lib/pq"
@@ -18,13 +19,18 @@ type UserFilter struct {
 	Role       roster.Role
 	Department string                  // exact, unless AnyCase
 	AnyCase    bool                    // of the department
-	Invitation roster.InvitationStatus // expired included
-	Query      string                  // part of name, e-mail or department, any case
-	ImportID   uuid.UUID               // created by this import
-	Order      UserOrder
-	Reversed   bool
-	After      uuid.UUID // the last id of the page before
-	Limit      int       // at least 1
+	Invitation roster.InvitationStatus // expired, and the groups such as InvitationAny, included
+	// NoDepartment lets through only users without a department.
+	NoDepartment bool
+	// AcceptedFrom and AcceptedBefore let through those who accepted their
+	// invitation from then, and before then; zero: at any time.
+	AcceptedFrom, AcceptedBefore time.Time
+	Query                        string    // part of name, e-mail or department, any case
+	ImportID                     uuid.UUID // created by this import
+	Order                        UserOrder
+	Reversed                     bool
+	After                        uuid.UUID // the last id of the page before
+	Limit                        int       // at least 1
 	// ExternalID is a key in Source; "" for any. Source alone lets through the users
 	// it created or has a key of.
 	ExternalID string
@@ -209,6 +215,8 @@ func (f UserFilter) where() *whereBuilder {
 		where.add("u.role = ?", f.Role)
 	}
 	switch {
+	case f.NoDepartment:
+		where.with("u.department = ''")
 	case f.Department == "":
 	case f.AnyCase:
 		where.add("lower(u.department) = lower(?)", f.Department)
@@ -225,8 +233,16 @@ func (f UserFilter) where() *whereBuilder {
 		where.with(bounced)
 	case roster.InvitationFailed:
 		where.with("i.status = 'failed' AND " + notBounced)
+	case InvitationAny, InvitationMailed, InvitationUnsent:
+		where.with(invitationGroups[f.Invitation])
 	default:
 		where.add("i.status = ?", f.Invitation)
+	}
+	if !f.AcceptedFrom.IsZero() {
+		where.add("i.accepted_at >= ?", f.AcceptedFrom)
+	}
+	if !f.AcceptedBefore.IsZero() {
+		where.add("i.accepted_at < ?", f.AcceptedBefore)
 	}
 	switch {
 	case f.ExternalID != "":

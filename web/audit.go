@@ -50,7 +50,7 @@ type auditLine struct {
 // auditWords describes the actions in words.
 var auditWords = map[string]string{
 	"import.create": "uploaded an import", "import.confirm": "confirmed an import", "import.edit": "edited rows of an import", "import.cancel": "canceled an import",
-	"invitation.renew": "asked for a new link", "invitations.retry": "retried all failed invitations",
+	"invitation.renew": "asked for a new link", "invitations.retry": "retried all failed invitations", "invitations.remind": "sent reminders",
 	"import.resend": "resent the invitations of an import", "import.invitations": "changed whether an import sends invitations", "import.undo": "undid an import",
 	"invitation.accept": "accepted their invitation", "invitation.resend": "resent an invitation", "invitation.revoke": "revoked an invitation",
 	"user.erase": "erased a user", "user.dossier": "exported the data of a user",

@@ -21,6 +21,7 @@ type auditMembers struct {
 	Disable      *int64 `json:"disable"`
 	After        any    `json:"after"`
 	Row, Rows    int64
+	Reminders    int64
 	Columns      []string
 	Person       string
 	Sessions     int64
@@ -64,6 +65,8 @@ func auditDetail(action string, raw []byte) string {
 			return "invitations are sent"
 		}
 		return "invitations are not sent yet"
+	case "invitations.remind":
+		return counted(d.Reminders, "reminder", "reminders")
 	case "user.erase":
 		return "now called " + d.Person
 	case "user.create":

@@ -42,6 +42,8 @@ var wording = template.FuncMap{
 	},
 
 	"invitationStatus": invitationStatus,
+	"percent":          percent,
+	"units":            units,
 	"reason":           reasonTitle,
 }
 

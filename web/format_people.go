@@ -1,6 +1,9 @@
 package web
 
-import "rollcall/roster"
+import (
+	"rollcall/roster"
+	"rollcall/storage"
+)
 
 func roleWords(r roster.Role) string {
 	if r == roster.RoleAdmin {
@@ -28,6 +31,12 @@ func invitationStatus(s roster.InvitationStatus) string {
 		return "Revoked"
 	case roster.InvitationAccepted:
 		return "Accepted"
+	case storage.InvitationAny:
+		return "Invited, in any state"
+	case storage.InvitationMailed:
+		return "Email sent, whatever came of it"
+	case storage.InvitationUnsent:
+		return "Email not sent"
 	}
 	return string(s)
 }

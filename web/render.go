@@ -41,8 +41,11 @@ type pageMeta struct {
 type section string
 
 const (
-	sectionUsers    section = "users"
-	sectionImports  section = "imports"
+	sectionUsers   section = "users"
+	sectionImports section = "imports"
+
+	sectionOnboarding section = "onboarding"
+
 	sectionUpload   section = "upload"
 	sectionSettings section = "settings"
 	sectionAudit    section = "audit"

@@ -105,6 +105,7 @@ type Site struct {
 	streams      *broadcast.Streams
 	login        *login.Service
 	mailSettings *settings.Settings
+	onboarding   *onboardingCache
 	sameOrigin   *http.CrossOriginProtection
 	assets       assets
 	templates    templates
@@ -119,8 +120,9 @@ func New(d Deps) (*Site, error) {
 	mailSettings := settings.New(d.Store, d.Sealer, d.Mail)
 	s := &Site{
 		deps: d, public: public, mailSettings: mailSettings, sameOrigin: http.NewCrossOriginProtection(),
-		uploads: upload.NewReceiver(d.Store, upload.Limits{FileBytes: d.MaxUploadBytes, DailyBytes: d.DailyUploadBytes, Large: largeUploads}),
-		streams: broadcast.NewStreams(d.Broadcaster, streamLimits),
+		uploads:    upload.NewReceiver(d.Store, upload.Limits{FileBytes: d.MaxUploadBytes, DailyBytes: d.DailyUploadBytes, Large: largeUploads}),
+		streams:    broadcast.NewStreams(d.Broadcaster, streamLimits),
+		onboarding: &onboardingCache{store: d.Store, counts: map[storage.OnboardingScope]*onboardingCount{}},
 	}
 	s.login = login.New(login.Config{
 		Store: d.Store, Signer: d.Signer, Hasher: d.Hasher, Sealer: d.Sealer, Mail: mailSettings, Log: d.Log, Frame: loginFrame{s},

@@ -302,7 +302,13 @@ func (b *browser) upload(filename, content string, fields ...string) page {
 // machine that is later than the response.
 func (b *browser) imports(content string) {
 	b.Helper()
-	b.upload("people.csv", content).want(http.StatusSeeOther)
+	b.importsAs("people.csv", content)
+}
+
+// importsAs is imports with a file of another name.
+func (b *browser) importsAs(filename, content string) {
+	b.Helper()
+	b.upload(filename, content).want(http.StatusSeeOther)
 	tick := time.NewTicker(10 * time.Millisecond)
 	defer tick.Stop()
 	for end := time.Now().Add(time.Minute); ; <-tick.C {

@@ -6,6 +6,7 @@ import (
 	"net/url"
 	"slices"
 	"strings"
+	"time"
 
 	"github.com/gin-gonic/gin"
 	"github.com/google/uuid"
@@ -75,14 +76,20 @@ type userSearch struct {
 	Status     roster.UserStatus // "" for any
 	Role       roster.Role       // "" for any
 	Department string            // case-insensitive, "" for any
-	Invitation roster.InvitationStatus
-	Import     string            // id of the import that created them, "" for any
-	Order      storage.UserOrder // of the list
-	Reversed   bool
+	// NoDepartment: only those without a department.
+	NoDepartment bool
+	Invitation   roster.InvitationStatus
+	// AcceptedFrom and AcceptedBefore are days, in UTC, as [time.DateOnly]; "" for
+	// any.
+	AcceptedFrom, AcceptedBefore string
+	Import                       string            // id of the import that created them, "" for any
+	Order                        storage.UserOrder // of the list
+	Reversed                     bool
 }
 
-// readUserSearch reads the parameters q, status, role, department, invitation,
-// import, sort (name, -name, …).
+// readUserSearch reads the parameters q, status, role, department, no_department
+// (1), invitation, accepted_from and accepted_before (days), import, sort (name,
+// -name, …).
 func readUserSearch(c *gin.Context) userSearch {
 	v := userSearch{Query: typed(c.Query("q")), Department: typed(c.Query("department"))}
 	if status, known := roster.ParseUserStatus(c.Query("status")); known {
@@ -94,6 +101,8 @@ func readUserSearch(c *gin.Context) userSearch {
 	if invitation := roster.InvitationStatus(c.Query("invitation")); slices.Contains(v.Invitations(), invitation) {
 		v.Invitation = invitation
 	}
+	v.NoDepartment = c.Query("no_department") == "1" && v.Department == ""
+	v.AcceptedFrom, v.AcceptedBefore = day(c.Query("accepted_from")), day(c.Query("accepted_before"))
 	if id, err := uuid.Parse(c.Query("import")); err == nil {
 		v.Import = id.String()
 	}
@@ -106,10 +115,25 @@ func readUserSearch(c *gin.Context) userSearch {
 	return v
 }
 
+// day returns a day as it was written, "" if it is none.
+func day(text string) string {
+	if _, err := time.Parse(time.DateOnly, text); err != nil {
+		return ""
+	}
+	return text
+}
+
+// startOf is the first moment of a day; zero for "".
+func startOf(day string) time.Time {
+	t, _ := time.Parse(time.DateOnly, day) // checked when it was read
+	return t
+}
+
 // filter converts the search for the database.
 func (v userSearch) filter() storage.UserFilter {
 	f := storage.UserFilter{
 		Query: v.Query, Status: v.Status, Role: v.Role, Department: v.Department, AnyCase: true, Invitation: v.Invitation,
+		NoDepartment: v.NoDepartment, AcceptedFrom: startOf(v.AcceptedFrom), AcceptedBefore: startOf(v.AcceptedBefore),
 		Order: v.Order, Reversed: v.Reversed,
 	}
 	if v.Import != "" {
@@ -120,8 +144,13 @@ func (v userSearch) filter() storage.UserFilter {
 
 // path adds the search and further parameters (name, value) to a path.
 func (v userSearch) path(path string, more ...string) string {
+	without := ""
+	if v.NoDepartment {
+		without = "1"
+	}
 	return pathWith(path, append([]string{
 		"q", v.Query, "status", string(v.Status), "role", string(v.Role), "department", v.Department,
+		"no_department", without, "accepted_from", v.AcceptedFrom, "accepted_before", v.AcceptedBefore,
 		"invitation", string(v.Invitation), "import", v.Import, "sort", v.Sort(),
 	}, more...)...)
 }
@@ -159,12 +188,41 @@ func (userSearch) Invitations() []roster.InvitationStatus {
 	return []roster.InvitationStatus{
 		roster.InvitationHeld, roster.InvitationPending, roster.InvitationSent, roster.InvitationFailed,
 		roster.InvitationBounced, roster.InvitationExpired, roster.InvitationRevoked, roster.InvitationAccepted,
+		storage.InvitationAny, storage.InvitationMailed, storage.InvitationUnsent,
 	}
+}
+
+// Remind is the path of the page that asks whether to remind the users found; ""
+// where none of them can have a link that works, and for the list of everyone.
+func (v userSearch) Remind() string {
+	switch v.Invitation {
+	case "", roster.InvitationSent, storage.InvitationAny, storage.InvitationMailed:
+		if v.Filtered() && v.AcceptedFrom == "" && v.AcceptedBefore == "" {
+			return v.path(remindPath)
+		}
+	}
+	return ""
+}
+
+// Accepted names the time within which the users accepted: "on Jan 2, 2006".
+func (v userSearch) Accepted() string {
+	from, before := startOf(v.AcceptedFrom), startOf(v.AcceptedBefore)
+	switch {
+	case from.IsZero() && before.IsZero():
+		return ""
+	case from.IsZero():
+		return "before " + before.Format("Jan 2, 2006")
+	case before.IsZero():
+		return "since " + from.Format("Jan 2, 2006")
+	case before.Equal(from.AddDate(0, 0, 1)):
+		return "on " + from.Format("Jan 2, 2006")
+	}
+	return "from " + acceptedColumn{From: from, Before: before}.Label()
 }
 
 // OfDepartment is the path of the users of a department.
 func (v userSearch) OfDepartment(department string) string {
-	v.Department = department
+	v.Department, v.NoDepartment = department, false
 	return v.path(login.HomePath)
 }
 
@@ -208,7 +266,7 @@ func (s *Site) listUsers(c *gin.Context, user *roster.User) error {
 	if user.Role != roster.RoleAdmin {
 		return s.show(c, http.StatusOK, user, ownUsersView{User: user})
 	}
-	v := usersView{userSearch: readUserSearch(c), Done: readDone(c)}
+	v := usersView{userSearch: readUserSearch(c), Done: cmp.Or(readDone(c), readReminded(c))}
 	filter := v.filter()
 	ctx := c.Request.Context()
 	filter.Limit = listSize + 1
