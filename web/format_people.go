@@ -32,11 +32,11 @@ func invitationStatus(s roster.InvitationStatus) string {
 	case roster.InvitationAccepted:
 		return "Accepted"
 	case storage.InvitationAny:
-		return "Invited, in any state"
+		return "Invited (all)"
 	case storage.InvitationMailed:
-		return "Email sent, whatever came of it"
+		return "Emailed (all)"
 	case storage.InvitationUnsent:
-		return "Email not sent"
+		return "Not emailed"
 	}
 	return string(s)
 }
