@@ -2,7 +2,9 @@ package jobs_test
 
 import (
 	"bytes"
+	"encoding/csv"
 	"fmt"
+	"slices"
 	"strings"
 	"testing"
 
@@ -62,4 +64,57 @@ func TestUnfixedDuplicates(t *testing.T) {
 			}
 		})
 	}
+}
+
+// TestUnfixedDuplicatesWithoutColumns: the same, after the report's own columns were
+// deleted in a spreadsheet: all but one that names the earlier row.
+func TestUnfixedDuplicatesWithoutColumns(t *testing.T) {
+	t.Parallel()
+	h := newTestEnv(t)
+	for name, file := range map[string]string{
+		"address": "email,name\nann@x.example,Ann Lee\nANN@x.example,Anna Leigh\n",
+		"key":     "external_id,email,name\n7,ann@x.example,Ann Lee\n7,bea@x.example,Bea\n",
+	} {
+		for _, gone := range [][]string{
+			{"error_row"}, {"error_code"}, {"error_field"}, {"error_message"}, {"error_fix"},
+			{"error_row", "error_code", "error_field", "error_message"}, {"error_row", "error_code", "error_field", "error_fix"},
+		} {
+			for _, again := range []roster.Options{{}, {OnDuplicate: roster.UpdateDuplicates}} {
+				h.empty()
+				im := h.importer(importer.Config{})
+				first := h.run(im, h.upload(file, roster.Options{}).ID)
+				var out bytes.Buffer
+				if err := report.New(h.store).WriteErrors(t.Context(), &out, first.ID); err != nil {
+					t.Fatal(err)
+				}
+				i := h.run(im, h.upload(without(t, out.String(), gone), again).ID)
+				if i.Imported+i.Updated != 0 || i.Counts.Failed != 1 {
+					t.Errorf("%s, without %v, %s: %+v", name, gone, again.OnDuplicate, i.Counts)
+				}
+			}
+		}
+	}
+}
+
+// without is a report without some of its columns.
+func without(t *testing.T, report string, columns []string) string {
+	t.Helper()
+	rows, err := csv.NewReader(strings.NewReader(strings.TrimPrefix(report, "\ufeff"))).ReadAll()
+	if err != nil {
+		t.Fatal(err)
+	}
+	var out bytes.Buffer
+	w := csv.NewWriter(&out)
+	header := slices.Clone(rows[0])
+	for _, row := range rows {
+		var kept []string
+		for i, cell := range row {
+			if !slices.Contains(columns, header[i]) {
+				kept = append(kept, cell)
+			}
+		}
+		w.Write(kept)
+	}
+	w.Flush()
+	return out.String()
 }

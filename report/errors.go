@@ -29,9 +29,9 @@ import (
 //     line of its own: nothing is lost, and the columns line up.
 //   - A row that failed for its shape fails again if it is uploaded unchanged:
 //     see [userfile.Reader.Mark].
-//   - Where an earlier row has the same address or external_id, the message refers
-//     to it, so that the row fails again while it keeps that: see
-//     [userfile.MessageInReport].
+//   - Where an earlier row has the same address or external_id, message and fix refer
+//     to it, so that the row fails again while it keeps that, though one of them be
+//     deleted: see [userfile.MessageInReport] and [userfile.ReferencesInReport].
 //   - A column that seems to hold passwords is left out.
 //   - A row over the maximum length is cut off.
 //   - If the upload was an error report, its error_ columns are left out and
@@ -203,10 +203,9 @@ func (e *errorReport) row(row *userfile.Row, rowError *roster.RowError) error {
 	first := rowError.Problems[0]
 	own, advice := ownCells(e.sheet, e.own, row, first, e.out.longest())
 	if advice != "" {
-		advice = first.Advice() + ". " + advice
-	} else {
-		advice = first.Advice()
+		advice = ". " + advice
 	}
+	advice = first.Advice() + userfile.ReferencesInReport(rowError.Problems) + advice
 	return e.out.row(&failedRow{
 		own:    own,
 		added:  [...]string{strconv.FormatInt(rowError.Row, 10), string(first.Code), string(first.Field), message(rowError.Problems), advice},

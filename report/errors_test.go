@@ -116,7 +116,7 @@ func TestWriteErrors(t *testing.T) {
 			file: "email,name\na9@example.com,Ann\nA9@Example.com,Ann\n",
 			want: []string{
 				`email,name,error_row,error_code,error_field,error_message,error_fix`,
-				`A9@Example.com,Ann,3,duplicate_email,email,This address also appears in row 2 (ref. 73314e2e).,Remove the row or update the existing user instead`,
+				`A9@Example.com,Ann,3,duplicate_email,email,This address also appears in row 2 (ref. 73314e2e).,Remove the row or update the existing user instead. Row 2 has the same address (ref. 73314e2e)`,
 			},
 		},
 		"stray quote": {

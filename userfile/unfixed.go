@@ -188,9 +188,13 @@ func (s *Reader) evidence(cells [][]byte) *roster.Problem {
 	return &p
 }
 
-// alsoInRow is how an error report says that a value appears in an earlier row, and
-// which value that was.
-var alsoInRow = regexp.MustCompile(`This (address|external_id) also appears in row (\d+) \(ref\. ([0-9a-f]{8})\)\.`)
+// alsoInRow and sameInRow are how an error report says, in its message and in its
+// fix, that a value appears in an earlier row, and which value that was. It is said
+// twice so that either column can be deleted.
+var (
+	alsoInRow = regexp.MustCompile(`This (?P<what>address|external_id) also appears in row (?P<row>\d+) \(ref\. (?P<ref>[0-9a-f]{8})\)\.`)
+	sameInRow = regexp.MustCompile(`\. Row (?P<row>\d+) has the same (?P<what>address|external_id) \(ref\. (?P<ref>[0-9a-f]{8})\)`)
+)
 
 // MessageInReport is the message of a problem as an error report writes it: with a
 // reference to the value that an earlier row has, so that the row is known again as
@@ -202,6 +206,18 @@ func MessageInReport(p roster.Problem) string {
 		return p.Message
 	}
 	return fmt.Sprintf("%s (ref. %08x).", rest, reference(p.Value))
+}
+
+// ReferencesInReport is what an error report adds to the fix of a row: the references
+// of [MessageInReport] once more; "" for none.
+func ReferencesInReport(problems []roster.Problem) string {
+	var all strings.Builder
+	for _, p := range problems {
+		if m := alsoInRow.FindStringSubmatch(MessageInReport(p)); m != nil {
+			fmt.Fprintf(&all, ". Row %s has the same %s (ref. %s)", m[2], m[1], m[3])
+		}
+	}
+	return all.String()
 }
 
 // reference is a number for an address or key: the same for all that are the same
@@ -221,19 +237,25 @@ func reference(value string) uint32 {
 // two rows is right is no better known than before, although the earlier one is not
 // in this file.
 func (s *Reader) stillDuplicate(cells [][]byte) *roster.Problem {
-	i := s.columns.message
-	if i < 0 || i >= len(cells) || !bytes.Contains(cells[i], []byte(" also appears in row ")) {
-		return nil
-	}
-	for _, m := range alsoInRow.FindAllStringSubmatch(string(cells[i]), -1) {
-		column, k := roster.ColumnEmail, 0
-		if m[1] == "external_id" {
-			column, k = roster.ColumnExternalID, 4
+	for _, c := range []struct {
+		at   int
+		says *regexp.Regexp
+	}{{s.columns.message, alsoInRow}, {s.columns.fix, sameInRow}} {
+		i, says := c.at, c.says
+		if i < 0 || i >= len(cells) || !bytes.Contains(cells[i], []byte("(ref. ")) {
+			continue
 		}
-		value := strings.TrimSpace(s.cell(cells, k))
-		if row, err := strconv.ParseInt(m[2], 10, 64); err == nil && fmt.Sprintf("%08x", reference(value)) == m[3] {
-			p := roster.StillInFile(column, value, row)
-			return &p
+		for _, m := range says.FindAllStringSubmatch(string(cells[i]), -1) {
+			part := func(name string) string { return m[says.SubexpIndex(name)] }
+			column, k := roster.ColumnEmail, 0
+			if part("what") == "external_id" {
+				column, k = roster.ColumnExternalID, 4
+			}
+			value := strings.TrimSpace(s.cell(cells, k))
+			if row, err := strconv.ParseInt(part("row"), 10, 64); err == nil && fmt.Sprintf("%08x", reference(value)) == part("ref") {
+				p := roster.StillInFile(column, value, row)
+				return &p
+			}
 		}
 	}
 	return nil
@@ -259,6 +281,7 @@ func (s *Reader) reportedCode(cells [][]byte) (code roster.Code, known bool) {
 		return roster.InvalidEmail, true
 	}
 	if fix, ok := at(s.columns.fix); ok {
+		fix = sameInRow.ReplaceAllLiteralString(fix, "")
 		for _, c := range []roster.Code{roster.MissingRequiredField, roster.InvalidEmail, roster.InvalidRole, roster.DuplicateEmail, roster.InternalError} {
 			if fix == c.RowFix() {
 				return c, true
