@@ -47,6 +47,7 @@ const (
 	WarnFooterRows             = "footer_rows"             // totals and footers
 	WarnPlaceholderNames       = "placeholder_names"       // names that programs write for missing values
 	WarnPlaceholderDepartments = "placeholder_departments" // the same for departments
+	WarnRoundedKeys            = "rounded_external_ids"    // keys that a spreadsheet has rounded
 	WarnHiddenRows             = "hidden_rows"             // hidden rows of a sheet, which were read
 	WarnOtherSheets            = "other_sheets"            // a workbook with several visible sheets, of which none was chosen
 	WarnUnnamedColumns         = "unnamed_columns"         // values in columns of a sheet that the header does not name

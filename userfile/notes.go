@@ -16,12 +16,13 @@ import (
 type notes struct {
 	readAs *roster.Warning // nil if the encoding was not guessed
 
-	wrapped, oddQuotes, short, extra, repeated, otherHeader, broken, otherDelim, swallowed, footer, placeholder, noDepartment, twice, unnamed tally
+	wrapped, oddQuotes, short, extra, repeated, otherHeader, broken, otherDelim, swallowed, footer, placeholder, noDepartment, rounded, twice, unnamed tally
 
 	delimiter     string // in the first row whose delimiter differs from the header's
 	twiceSample   string
 	placeholders  []string
 	departments   []string
+	roundedKeys   []string
 	swallowedRows int64
 }
 
@@ -61,6 +62,10 @@ func (n *notes) look(s *Reader, r *Row) {
 	if roster.IsPlaceholder(r.Person.Department) {
 		n.count(&n.noDepartment, r.Row)
 		n.departments = addSample(n.departments, r.Person.Department)
+	}
+	if roster.IsRoundedKey(r.Person.ExternalID) {
+		n.count(&n.rounded, r.Row)
+		n.roundedKeys = addSample(n.roundedKeys, r.Person.ExternalID)
 	}
 	if r.plain {
 		return
@@ -220,6 +225,11 @@ func (n *notes) warnings() []roster.Warning {
 	add(n.noDepartment, roster.WarnPlaceholderDepartments, "has a department that programs write for nothing; leave it blank if there is none",
 		"have departments that programs write for nothing; leave them blank if there is none", func(w *roster.Warning) {
 			w.Sample = strings.Join(n.departments, ", ")
+		})
+	add(n.rounded, roster.WarnRoundedKeys, "has an external_id that a spreadsheet seems to have rounded, so different people may share it",
+		"have external_ids that a spreadsheet seems to have rounded, so different people may share them", func(w *roster.Warning) {
+			w.Sample = strings.Join(n.roundedKeys, ", ")
+			w.Message += " Format the column as text before the ids are entered or opened, and upload the file again."
 		})
 	add(n.twice, roster.WarnDoubleEncoded, "has text that was turned into UTF-8 twice", "have text that was turned into UTF-8 twice", func(w *roster.Warning) {
 		w.Sample, w.Encoding = n.twiceSample, "utf-8-twice"

@@ -63,7 +63,7 @@ var fileWarnings = map[string]bool{
 	roster.WarnMixedEncodings: true, roster.WarnDoubleEncoded: true, roster.WarnRepeatedHeader: true, roster.WarnOtherHeader: true,
 	roster.WarnOtherDelimiter: true, roster.WarnWrappedLines: true, roster.WarnOtherQuotes: true, roster.WarnShortRows: true,
 	roster.WarnExtraDelimiters: true, roster.WarnBrokenRows: true, roster.WarnSwallowedLines: true, roster.WarnFooterRows: true, roster.WarnPlaceholderNames: true,
-	roster.WarnPlaceholderDepartments: true, roster.WarnUnnamedColumns: true,
+	roster.WarnPlaceholderDepartments: true, roster.WarnRoundedKeys: true, roster.WarnUnnamedColumns: true,
 }
 
 var mixedEncodings = roster.Warning{
