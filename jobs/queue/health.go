@@ -15,7 +15,7 @@ import (
 
 // ErrUnavailable: Redis took no wake-up when it was last checked, and is not
 // asked again until a check succeeds.
-var ErrUnavailable = errors.New("Redis takes no wake-ups")
+var ErrUnavailable = errors.New("no wake-ups are taken by Redis")
 
 const (
 	checkInterval   = 10 * time.Second
