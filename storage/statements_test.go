@@ -47,7 +47,7 @@ func TestEveryStatementPrepares(t *testing.T) {
 	if prepared < 100 {
 		t.Errorf("only %d statements found", prepared)
 	}
-	if len(src.dynamic) > 8 {
+	if len(src.dynamic) > 10 {
 		t.Errorf("%d statements are put together at run time: %s", len(src.dynamic), strings.Join(src.dynamic, ", "))
 	}
 }

@@ -97,6 +97,9 @@ func (w *importRun) searchMissing(ctx context.Context, present func(email, key s
 		}
 		users += int64(len(page))
 	}
+	if err := context.Cause(ctx); err != nil { // not all pages came, or none
+		return 0, err
+	}
 	if checked.Disable == 0 {
 		return users, nil
 	}

@@ -8,7 +8,8 @@ import (
 // prefetch runs a sequence in its own goroutine, one element ahead of the
 // consumer. Elements arrive in order; a panic arrives as an error and ends the
 // sequence. The sequence's context ends when the consumer stops, and the
-// consumer continues only after the goroutine has ended.
+// consumer continues only after the goroutine has ended. When ctx ends, so does the
+// sequence, without an error: a consumer that needs all of it looks at ctx.
 func prefetch[T any](ctx context.Context, caught func(any) error, sequence func(context.Context) iter.Seq2[T, error]) iter.Seq2[T, error] {
 	type element struct {
 		value T
