@@ -30,7 +30,7 @@ func NewRegistry(store *storage.Store, log *slog.Logger) *prometheus.Registry {
 	return registry
 }
 
-// NewRedisGauge makes the gauge that tells whether Redis takes wake-ups.
+// NewRedisGauge makes the gauge that tells whether Redis takes writes.
 func NewRedisGauge(available func() bool) prometheus.Collector {
 	return prometheus.NewGaugeFunc(prometheus.GaugeOpts{
 		Name: "rollcall_redis_up", Help: "1 if Redis took a write of this process when it was last checked.",

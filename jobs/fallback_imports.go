@@ -13,15 +13,14 @@ import (
 // maxFallbackImports is how many imports take turns at once.
 const maxFallbackImports = 100
 
-// fallbackImports works on imports whose tasks do not come: Redis is away, or
-// takes or gives none. It does one import at a time, in the same slices as
-// otherwise.
+// fallbackImports works on imports whose tasks do not arrive, because Redis is away
+// or does not pass them on. It does one import at a time, in the usual slices.
 type fallbackImports struct {
 	store   *storage.Store
 	wakeups *wakeups
 	silence time.Duration // without a task for this long, it looks into PostgreSQL
 	every   time.Duration // between looks
-	overdue time.Duration // an import nobody has taken up in this time waits in vain
+	overdue time.Duration // an import that no worker has claimed in this time is stalled
 	run     func(ctx context.Context, id uuid.UUID) (more bool)
 }
 

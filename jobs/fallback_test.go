@@ -15,7 +15,7 @@ import (
 // imports are done and mail is sent; and when it is back, through it again.
 func TestWorksWithoutRedis(t *testing.T) {
 	t.Parallel()
-	for name, tt := range map[string]struct{ fail, mend func(*redistest.Server) }{
+	for name, tt := range map[string]struct{ fail, restore func(*redistest.Server) }{
 		"stopped": {(*redistest.Server).Stop, (*redistest.Server).Restart},
 		"out of memory": {
 			func(s *redistest.Server) { s.Do("CONFIG", "SET", "maxmemory", "1") },
@@ -44,7 +44,7 @@ func TestWorksWithoutRedis(t *testing.T) {
 			if n := h.withoutTask(); n < 2 {
 				t.Errorf("%v slices and batches without a task", n)
 			}
-			tt.mend(server)
+			tt.restore(server)
 			second := h.upload(strings.ReplaceAll(people(300), "person", "late"), roster.Options{SendInvitations: true})
 			poll(t, func() bool { return h.read(second.ID).Status == roster.Completed })
 			h.sent(second.ID, 300)

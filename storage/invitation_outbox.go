@@ -48,18 +48,13 @@ func (s *Store) InvitationsDue(ctx context.Context) (due bool, err error) {
 // DispatchInvitations takes due invitations, oldest first, to be handed to tasks,
 // and then due reminders.
 // It returns none while mail is paused, and after a pause one at a time until one
-// has gone out. Callers on several workers take turns.
+// has gone out. Callers on several workers take turns, so they ask
+// [Store.InvitationsDue] first.
 func (s *Store) DispatchInvitations(ctx context.Context, r DispatchLimit) (due []DueInvitation, err error) {
 	defer translate(&err, "dispatch invitations")
 	err = s.transact(ctx, func(tx *sqlx.Tx) error {
 		due = nil
 		if err := forceIndexOrder(ctx, tx); err != nil {
-			return err
-		}
-		// Most looks find nothing. One that locks nothing waits for no disk.
-		var any bool
-		if err := tx.GetContext(ctx, &any, `
-			SELECT EXISTS (SELECT FROM invitations WHERE status = 'pending' AND due_at <= now()) OR EXISTS (SELECT FROM reminders WHERE due_at <= now())`); err != nil || !any {
 			return err
 		}
 		limit, err := allowance(ctx, tx, &r)

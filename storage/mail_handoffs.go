@@ -30,8 +30,8 @@ func (s *Store) RecordHandoffs(ctx context.Context, sent []InvitationMail) (err 
 	return err
 }
 
-// PurgeHandoffs removes marks that nobody will ask for: those of people who
-// were removed meanwhile.
+// PurgeHandoffs removes marks that no outcome has removed: of people who were deleted
+// meanwhile, and of attempts whose invitation had moved on.
 func (s *Store) PurgeHandoffs(ctx context.Context, age time.Duration) (err error) {
 	defer translate(&err, "remove old marks of mails")
 	if _, err = s.db.ExecContext(ctx, `DELETE FROM invitation_handoffs WHERE at < now() - make_interval(secs => $1)`, seconds(age)); err != nil {

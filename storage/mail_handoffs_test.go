@@ -26,7 +26,7 @@ func newOutbox(t *testing.T, table string) outbox {
 	return outbox{h, table}
 }
 
-// due makes the mail due again and hands it out, if nobody is sending it.
+// due makes the mail due again and hands it out, unless a worker is sending it.
 func (o outbox) due() []storage.DueInvitation {
 	o.Helper()
 	o.exec(`UPDATE ` + o.table + ` SET due_at = now()`)

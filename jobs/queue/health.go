@@ -13,9 +13,9 @@ import (
 	"golang.org/x/sync/singleflight"
 )
 
-// ErrUnavailable: Redis took no wake-up when it was last checked, and is not
-// asked again until a check succeeds.
-var ErrUnavailable = errors.New("no wake-ups are taken by Redis")
+// ErrUnavailable: Redis took no write when it was last checked, and is not asked
+// again until a check succeeds.
+var ErrUnavailable = errors.New("task queue unavailable")
 
 const (
 	checkInterval   = 10 * time.Second
@@ -30,7 +30,7 @@ var writeScript = redis.NewScript(`
 redis.call("LPUSH", KEYS[1], "check")
 return redis.call("DEL", KEYS[1])`)
 
-// health knows whether Redis takes wake-ups.
+// health knows whether Redis takes writes.
 type health struct {
 	redis    redis.UniversalClient
 	log      *slog.Logger
@@ -89,9 +89,9 @@ func (q *Queue) Report(err error) {
 	}
 }
 
-// Run checks Redis until ctx ends, and logs one line when an episode begins in
-// which it takes no wake-ups, and one when it ends. While one lasts, all methods
-// fail at once with ErrUnavailable.
+// Run checks Redis until ctx ends, and logs one line when it becomes unavailable
+// and one when it is back. In between, all methods fail at once with
+// ErrUnavailable.
 func (q *Queue) Run(ctx context.Context) {
 	for {
 		bounded, cancel := context.WithTimeout(ctx, checkTimeout)
@@ -143,9 +143,9 @@ func (h *health) record(err error) {
 	switch {
 	case err != nil && h.since.IsZero():
 		h.since = time.Now()
-		h.log.Warn("Redis takes no wake-ups; workers look into the database instead, later", "reason", Reason(err), "error", err)
+		h.log.Warn("Redis is unavailable; workers will take work from PostgreSQL", "reason", Reason(err), "error", err)
 	case err == nil && !h.since.IsZero():
-		h.log.Info("Redis takes wake-ups again", "after", time.Since(h.since).Round(time.Millisecond))
+		h.log.Info("Redis is available again", "after", time.Since(h.since).Round(time.Millisecond))
 		h.since = time.Time{}
 	}
 }

@@ -90,7 +90,7 @@ func TestRefusalsAreNamed(t *testing.T) {
 			return redistest.StartCluster(t).Other("asynq:{imports}:pending").URL()
 		}, "redis-cluster://"},
 		"wrong password": {func(s *redistest.Server) string {
-			return strings.Replace(s.URL(), "://", "://nobody:password@", 1)
+			return strings.Replace(s.URL(), "://", "://unknown:password@", 1)
 		}, "refused the user name or password"},
 		"stopped": {func(s *redistest.Server) string { s.Stop(); return s.URL() }, "does not respond"},
 	} {
@@ -159,7 +159,7 @@ func TestEpisodeIsTwoLines(t *testing.T) {
 		t.Error(err)
 	}
 	log := text()
-	if strings.Count(log, "Redis takes no wake-ups") != 1 || strings.Count(log, "Redis takes wake-ups again") != 1 || strings.Count(log, "\n") != 2 {
+	if strings.Count(log, "Redis is unavailable") != 1 || strings.Count(log, "Redis is available again") != 1 || strings.Count(log, "\n") != 2 {
 		t.Errorf("the log is\n%s", log)
 	}
 }

@@ -154,8 +154,9 @@ func (q *Queue) InvitationBacklog(ctx context.Context) (int, error) {
 }
 
 // taskKey, pendingKey and pausedKey say where asynq keeps a task, its list of
-// pending tasks, and the mark of a queue that is paused. Its Inspector could, but only for queues in a set that a client writes
-// once in its life: after a FLUSHALL it would report a full queue as missing.
+// pending tasks, and the mark of a queue that is paused. Its Inspector could, but
+// only for queues in a set that a client writes once in its life: after a FLUSHALL
+// it would report a full queue as missing.
 func taskKey(queue, id string) string { return "asynq:{" + queue + "}:t:" + id }
 func pendingKey(queue string) string  { return "asynq:{" + queue + "}:pending" }
 func pausedKey(queue string) string   { return "asynq:{" + queue + "}:paused" }

@@ -30,7 +30,7 @@ func TestRedisGone(t *testing.T) {
 	h.same(l, got, calm)
 	d := h.delivered(l, 0)
 	for _, p := range h.programs {
-		if n := strings.Count(p.Output(), "Redis takes no wake-ups"); n != 1 {
+		if n := strings.Count(p.Output(), "Redis is unavailable"); n != 1 {
 			t.Errorf("the outage is %d lines of a log, want one:\n%s", n, p.Output())
 		}
 	}
