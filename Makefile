@@ -89,7 +89,7 @@ PROGRAMS   := ./internal/disttest ./test/attack ./test/bench ./test/e2e ./test/o
 PACKAGES   := $(GO) list ./httpapi ./web ./jobs; $(GO) list ./... | grep -v -E '/(internal/disttest|test/(attack|bench|e2e|openapi|chaos)|web|httpapi|jobs)$$'
 # Not skipped but left out: tests for root only, and tests that `make soak` and
 # `make chaos` run.
-ROOT       := $(if $(filter-out 0,$(shell id -u)),|^(TestOrdinaryUser|TestRootRunsTheServerAsSomebodyElse|TestRootKeepsTheOwnerOfACluster|TestDirectoryTheServerCannotEnter|TestRootOwnedDataDirectory)$$)
+ROOT       := $(if $(filter-out 0,$(shell id -u)),|^(TestLinks|TestHosts|TestMailThroughPostfix|TestPostfixReturnsMail|TestOrdinaryUser|TestRootRunsTheServerAsSomebodyElse|TestRootKeepsTheOwnerOfACluster|TestDirectoryTheServerCannotEnter|TestRootOwnedDataDirectory)$$)
 LONG       := ^(TestSoak|TestClocks|TestRollingFromBefore)$$
 
 json-unit:
@@ -100,7 +100,7 @@ json-browser:
 	$(GOTEST) -run '$(or $(RUN),$(BROWSER))' $(BROWSERS)
 
 json-e2e:
-	$(GOTEST) -count 1 -skip '$(LONG)' -run '$(RUN)' $(PROGRAMS)
+	$(GOTEST) -count 1 -skip '$(LONG)$(ROOT)' -run '$(RUN)' $(PROGRAMS)
 
 # A module of its own, with Helm and the Kubernetes types. It reads files outside, which
 # go test does not see change.
@@ -109,7 +109,7 @@ json-helm:
 
 # Last in `make test`, because these need the machine for themselves.
 json-chaos:
-	$(GOTEST) -count 1 -skip '$(LONG)' -run '$(RUN)' ./test/chaos
+	$(GOTEST) -count 1 -skip '$(LONG)$(ROOT)' -run '$(RUN)' ./test/chaos
 
 # Compiled with the same flags as the tests, so that each package is compiled once.
 lint: ## gofmt, go vet, staticcheck

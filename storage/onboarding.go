@@ -42,7 +42,7 @@ type Onboarding struct {
 	// included; having none counts as one.
 	DepartmentCount int64
 	Accepted        []AcceptedDay // days on which someone accepted, ascending
-	Reminders       int64         // waiting to be mailed, to anyone; more than a thousand count as a thousand
+	Reminding       bool          // reminders wait to be mailed, to anyone
 }
 
 // OnboardingCounts are numbers of people by the state of their invitation, with
@@ -106,7 +106,7 @@ func (s *Store) Onboarding(ctx context.Context, scope OnboardingScope, limit int
 			return err
 		}
 		o.fill(cells)
-		return tx.GetContext(ctx, &o.Reminders, `SELECT count(*) FROM (SELECT FROM reminders LIMIT 1000) r`)
+		return tx.GetContext(ctx, &o.Reminding, `SELECT EXISTS (SELECT FROM reminders)`)
 	})
 	return o, err
 }

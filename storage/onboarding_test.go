@@ -49,23 +49,23 @@ func TestOnboarding(t *testing.T) {
 	}{
 		"import": {storage.OnboardingScope{ImportID: i.ID}, 10, storage.Onboarding{
 			Total: all, Departments: []storage.DepartmentOnboarding{office, sales, none}, DepartmentCount: 3,
-			Accepted: []storage.AcceptedDay{{Day: day(1), N: 1}, {Day: day(2), N: 1}}, Reminders: 1}},
+			Accepted: []storage.AcceptedDay{{Day: day(1), N: 1}, {Day: day(2), N: 1}}, Reminding: true}},
 		"largest department": {storage.OnboardingScope{ImportID: i.ID}, 1, storage.Onboarding{
 			Total: all, Departments: []storage.DepartmentOnboarding{office}, DepartmentCount: 3,
-			Accepted: []storage.AcceptedDay{{Day: day(1), N: 1}, {Day: day(2), N: 1}}, Reminders: 1}},
+			Accepted: []storage.AcceptedDay{{Day: day(1), N: 1}, {Day: day(2), N: 1}}, Reminding: true}},
 		"everyone": {storage.OnboardingScope{}, 2, storage.Onboarding{
 			Total: plusOne, Departments: []storage.DepartmentOnboarding{office, withHand}, DepartmentCount: 3,
-			Accepted: []storage.AcceptedDay{{Day: day(1), N: 1}, {Day: day(2), N: 1}}, Reminders: 1}},
+			Accepted: []storage.AcceptedDay{{Day: day(1), N: 1}, {Day: day(2), N: 1}}, Reminding: true}},
 		"department": {storage.OnboardingScope{ImportID: i.ID, Department: "SALES"}, 10, storage.Onboarding{
 			Total: sales.OnboardingCounts, Departments: []storage.DepartmentOnboarding{sales}, DepartmentCount: 1,
-			Accepted: []storage.AcceptedDay{{Day: day(1), N: 1}}, Reminders: 1}},
+			Accepted: []storage.AcceptedDay{{Day: day(1), N: 1}}, Reminding: true}},
 		"no department": {storage.OnboardingScope{ImportID: i.ID, Departmentless: true}, 10, storage.Onboarding{
-			Total: none.OnboardingCounts, Departments: []storage.DepartmentOnboarding{none}, DepartmentCount: 1, Reminders: 1}},
+			Total: none.OnboardingCounts, Departments: []storage.DepartmentOnboarding{none}, DepartmentCount: 1, Reminding: true}},
 	} {
 		got, err := h.Onboarding(h.ctx, c.scope, c.limit)
 		h.must(err)
 		same := got.Total == c.want.Total && slices.Equal(got.Departments, c.want.Departments) && got.DepartmentCount == c.want.DepartmentCount &&
-			slices.Equal(got.Accepted, c.want.Accepted) && got.Reminders == c.want.Reminders
+			slices.Equal(got.Accepted, c.want.Accepted) && got.Reminding == c.want.Reminding
 		if !same {
 			t.Errorf("%s:\n%+v, want\n%+v", name, got, c.want)
 		}

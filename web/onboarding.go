@@ -27,7 +27,7 @@ type onboardingView struct {
 	More       int64 // departments that are not listed
 	Days       acceptedChart
 	Counts     storage.OnboardingCounts
-	Reminders  int64 // queued
+	Reminding  bool // reminders go out
 }
 
 func (v onboardingView) pageMeta() pageMeta {
@@ -39,7 +39,7 @@ func (v onboardingView) pageMeta() pageMeta {
 }
 
 // Live reports whether mail is going out.
-func (v onboardingView) Live() bool { return v.Counts.Pending > 0 || v.Reminders > 0 }
+func (v onboardingView) Live() bool { return v.Counts.Pending > 0 || v.Reminding }
 
 // All is the path of everyone's onboarding.
 func (onboardingView) All() string { return onboardingPath }
@@ -89,7 +89,7 @@ func (d departmentOnboarding) At(part int) (at float64) {
 
 // fill turns counts into what the page shows.
 func (v *onboardingView) fill(o storage.Onboarding) {
-	v.Counts, v.Reminders = o.Total, o.Reminders
+	v.Counts, v.Reminding = o.Total, o.Reminding
 	v.Stages = v.stages(o.Total)
 	for _, d := range o.Departments {
 		search := v.userSearch

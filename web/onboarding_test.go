@@ -63,6 +63,28 @@ func TestOnboarding(t *testing.T) {
 	b.get("/admin/onboarding?import=01920000-0000-7000-8000-000000000000").want(http.StatusNotFound)
 }
 
+// TestAcceptedOverTime: columns are days, weeks or four weeks, as many as fit.
+func TestAcceptedOverTime(t *testing.T) {
+	t.Parallel()
+	h := newTestEnv(t)
+	b := h.admin()
+	b.importsAs("joiners.csv", "email,name,department\n"+
+		"a@example.com,Ann,Days\nb@example.com,Bea,Days\nc@example.com,Cem,Weeks\nd@example.com,Dan,Weeks\ne@example.com,Eve,Years\nf@example.com,Fay,Years\n")
+	for name, day := range map[string]string{
+		"Ann": "2026-03-01", "Bea": "2026-03-03", "Cem": "2026-01-01", "Dan": "2026-04-01", "Eve": "2020-01-01", "Fay": "2026-01-01",
+	} {
+		h.exec(`UPDATE invitations i SET status = 'accepted', sent_at = now(), accepted_at = $2::date FROM users u WHERE u.id = i.user_id AND u.name = $1`, name, day)
+	}
+	for department, want := range map[string]struct{ each, when, sums string }{
+		"Days":  {"Accepted per day", "Mar 1, 2026|Mar 3, 2026", "1|2"},
+		"Weeks": {"Accepted per week", "Jan 1 – Jan 7, 2026|Mar 26 – Apr 1, 2026", "1|2"},
+		"Years": {"Accepted per four weeks", "Earlier|Dec 5 – Jan 1, 2026", "1|2"},
+	} {
+		b.get("/admin/onboarding?department="+department).says("#accepted", want.each).
+			says("details th[scope=row]", want.when).says("details .sum", want.sums)
+	}
+}
+
 // TestRemind: those whose link works are reminded, once, with a confirmation.
 func TestRemind(t *testing.T) {
 	t.Parallel()
@@ -81,7 +103,7 @@ func TestRemind(t *testing.T) {
 	b.get("/admin/users/remind?import="+id).says("h1", "No one to remind")
 	b.follow(b.post("/admin/users/remind?import="+id)).says(".toast", "No reminders queued: no one here has a link that works, or all were reminded within the last hour.")
 	b.get("/admin/audit").mentions("tbody", "sent reminders").mentions("tbody", "2 reminders")
-	b.get("/admin/onboarding?import="+id).says(".live", "2 reminders queued. This page updates itself.")
+	b.get("/admin/onboarding?import="+id).says(".live", "Reminders are going out. This page updates itself.")
 }
 
 // TestOnboardingInChromium goes from a bar to the people behind it, and reminds them;
@@ -114,7 +136,7 @@ func TestOnboardingInChromium(t *testing.T) {
 			if !scripts {
 				return
 			}
-			c.Reads("#onboarding .live", "2 reminders queued. This page updates itself.")
+			c.Reads("#onboarding .live", "Reminders are going out. This page updates itself.")
 			h.exec(`DELETE FROM reminders`)
 			h.exec(`UPDATE invitations i SET status = 'accepted', accepted_at = now() FROM users u WHERE u.id = i.user_id AND u.name = 'Ann'`)
 			c.Awaits(".chart .stage-accepted .count", "2")

@@ -66,8 +66,8 @@ func (h *hostsEnv) listen(host *nettest.Host, port int) net.Listener {
 	return l
 }
 
-// cut cuts the links between some hosts and another until they are mended.
-func (h *hostsEnv) cut(some []*nettest.Host, other *nettest.Host) (mend func()) {
+// cut cuts the links between some hosts and another until they are restored.
+func (h *hostsEnv) cut(some []*nettest.Host, other *nettest.Host) (restore func()) {
 	h.network.Set(nettest.Link{Cut: true}, some, other)
 	return func() { h.network.Set(nettest.Link{}, some, other) }
 }
@@ -105,9 +105,9 @@ func TestHosts(t *testing.T) {
 
 	// Two workers do not reach the database; the third does their work, though Redis
 	// has given them the tasks.
-	mend := h.cut(h.workers[:2], h.database)
+	restore := h.cut(h.workers[:2], h.database)
 	ids[1], twoParted = h.imports(l, 1)
-	mend()
+	restore()
 	parted += 2
 
 	// None does, in the middle of an import; then one.
@@ -115,34 +115,34 @@ func TestHosts(t *testing.T) {
 	h.eventually(time.Minute, "a worker has begun", func() bool {
 		return one[bool](h.testEnv, `SELECT status <> 'pending' FROM imports WHERE id = $1`, ids[2])
 	})
-	mend = h.cut(h.workers, h.database)
+	restore = h.cut(h.workers, h.database)
 	parted += 3
 	time.Sleep(time.Duration(sized(5, 15)) * time.Second)
 	h.network.Set(nettest.Link{}, h.workers[:1], h.database)
 	began := time.Now()
 	h.until(ids[2], 2*time.Minute, ended)
 	back = time.Since(began)
-	mend()
+	restore()
 
 	// Two workers do not reach Redis.
-	mend = h.cut(h.workers[:2], h.redis)
+	restore = h.cut(h.workers[:2], h.redis)
 	ids[3], noRedis = h.imports(l, 3)
-	mend()
+	restore()
 
 	// The mail server is gone for one worker.
-	mend = h.cut(h.workers[2:], h.mail)
+	restore = h.cut(h.workers[2:], h.mail)
 	parted++
 	time.Sleep(2 * time.Second)
-	mend()
+	restore()
 
 	notReady := h.apiWithoutDatabase(l)
 	ids[4], _ = h.imports(l, 4)
 
 	// An API that does not reach Redis takes files all the same.
 	h.url = h.urls[2]
-	mend = h.cut(h.apis[2:], h.redis)
+	restore = h.cut(h.apis[2:], h.redis)
 	ids[5], apiWithoutRedis = h.imports(l, 5)
-	mend()
+	restore()
 
 	got := h.outcome(l, ids)
 	h.mailOut(30*time.Second + l.patience())
@@ -159,8 +159,8 @@ func TestHosts(t *testing.T) {
 // file, and another serves.
 func (h *hostsEnv) apiWithoutDatabase(l load) (notReady time.Duration) {
 	h.Helper()
-	mend := h.cut(h.apis[:1], h.database)
-	defer mend()
+	restore := h.cut(h.apis[:1], h.database)
+	defer restore()
 	began := time.Now()
 	h.eventually(time.Minute, "the API is not ready", func() bool { return h.ask("GET", "/readyz", nil).status == http.StatusServiceUnavailable })
 	notReady = time.Since(began)

@@ -21,7 +21,7 @@ import (
 func TestMain(m *testing.M) { goleak.VerifyTestMain(m) }
 
 // TestLinks: hosts reach each other, from the test and from programs, over links
-// that can be slowed, made to lose packets, cut and mended.
+// that can be slowed, made to lose packets, cut and restored.
 func TestLinks(t *testing.T) {
 	if missing := nettest.Missing(); missing != "" {
 		if os.Getenv("ROLLCALL_REQUIRE_ALL") != "" {
