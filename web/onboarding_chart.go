@@ -20,7 +20,7 @@ const (
 // four weeks. Times are UTC.
 type acceptedChart struct {
 	Columns []acceptedColumn // from the first day on which someone accepted to the last; empty columns included
-	Each    string           // what a column is: "day", "week", "four weeks"
+	Each    string           // what a column is: "day", "week", "period of four weeks"
 	Most    int64            // the highest column
 	Earlier int64            // people who accepted before the first column
 }
@@ -44,11 +44,19 @@ func (k acceptedColumn) Label() string {
 	return k.From.Format("Jan 2") + " – " + last.Format("Jan 2, 2006")
 }
 
+// Last labels the last column, "" if it is the only one.
+func (chart acceptedChart) Last() string {
+	if len(chart.Columns) < 2 {
+		return ""
+	}
+	return chart.Columns[len(chart.Columns)-1].Label()
+}
+
 // columnDays are the choices for a column's length.
 var columnDays = []struct {
 	days int
 	name string
-}{{1, "day"}, {7, "week"}, {28, "four weeks"}}
+}{{1, "day"}, {7, "week"}, {28, "period of four weeks"}}
 
 // newAcceptedChart makes the columns of days, which are in order.
 func newAcceptedChart(of userSearch, days []storage.AcceptedDay) (chart acceptedChart) {

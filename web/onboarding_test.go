@@ -78,7 +78,7 @@ func TestAcceptedOverTime(t *testing.T) {
 	for department, want := range map[string]struct{ each, when, sums string }{
 		"Days":  {"Accepted per day", "Mar 1, 2026|Mar 3, 2026", "1|2"},
 		"Weeks": {"Accepted per week", "Jan 1 – Jan 7, 2026|Mar 26 – Apr 1, 2026", "1|2"},
-		"Years": {"Accepted per four weeks", "Earlier|Dec 5 – Jan 1, 2026", "1|2"},
+		"Years": {"Accepted per period of four weeks", "Earlier|Dec 5 – Jan 1, 2026", "1|2"},
 	} {
 		b.get("/admin/onboarding?department="+department).says("#accepted", want.each).
 			says("details th[scope=row]", want.when).says("details .sum", want.sums)
