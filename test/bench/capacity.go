@@ -7,7 +7,6 @@ import (
 	"errors"
 	"fmt"
 	"net/http"
-	"strings"
 	"time"
 )
 
@@ -70,18 +69,15 @@ func measureCapacity(ctx context.Context, l *env) ([]Line, error) {
 // usage is what some work took.
 type usage struct {
 	took  time.Duration
-	cpu   map[string]time.Duration // of the workers, the API, PostgreSQL
-	trips int64                    // round trips to PostgreSQL; 0 if they were not counted
+	cpu   cpuTimes
+	trips int64 // round trips to PostgreSQL; 0 if they were not counted
 }
 
 // add adds a round, in which n rows or mails took this.
 func (l *Line) add(u usage, n int) {
 	l.Ours = append(l.Ours, float64(n)/u.took.Seconds())
-	var parts []string
-	for _, who := range []string{"workers", "API", "PostgreSQL"} {
-		parts = append(parts, fmt.Sprintf("%s %.0f µs", who, float64(u.cpu[who].Microseconds())/float64(n)))
-	}
-	l.Note = "processor time for each: " + strings.Join(parts, ", ")
+	each := func(d time.Duration) float64 { return float64(d.Microseconds()) / float64(n) }
+	l.Note = fmt.Sprintf("CPU time for each: workers %.0f µs, API %.0f µs, PostgreSQL %.0f µs", each(u.cpu.worker), each(u.cpu.api), each(u.cpu.postgres))
 	if u.trips > 0 {
 		l.Note += fmt.Sprintf("; %.1f round trips to PostgreSQL for 1,000", float64(u.trips)/float64(n)*1000)
 	}
@@ -144,7 +140,7 @@ func (l *env) openApart(ctx context.Context, s capacitySetup) (h *installation, 
 
 // using measures what work takes.
 func (h *installation) using(ctx context.Context, line *longLine, work func() error) (u usage, err error) {
-	before, err := h.processorTime(ctx)
+	before, err := h.cpu(ctx)
 	if err != nil {
 		return u, err
 	}
@@ -153,10 +149,8 @@ func (h *installation) using(ctx context.Context, line *longLine, work func() er
 		return u, err
 	}
 	u.took, u.trips = time.Since(began), line.count()-trips
-	u.cpu, err = h.processorTime(ctx)
-	for who := range u.cpu {
-		u.cpu[who] -= before[who]
-	}
+	after, err := h.cpu(ctx)
+	u.cpu = after.since(before)
 	return u, err
 }
 
