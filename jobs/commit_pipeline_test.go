@@ -316,7 +316,7 @@ func TestCommitPipeline(t *testing.T) {
 		began := time.Now()
 		first := a.start(t.Context(), one.ID, two)
 		a.await(standing, 1)
-		a.await(written, 2) // its second batch has y, or the other would be faster
+		a.await(written, 2)                           // its second batch has y, or the other would be faster
 		second := a.start(t.Context(), other.ID, two) // it is not alone, so it has one writer
 		a.await(standing, 2)
 		let() // it has locked x, and waits for y, which the second batch of the first import has
