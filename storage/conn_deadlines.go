@@ -30,34 +30,39 @@ const (
 // A pooler such as PgBouncer refuses a connection that asks for session
 // parameters. What that names is left out from then on.
 type connector struct {
-	*pq.Connector               // with session parameters
-	pooled        *pq.Connector // without
-	isPooled      atomic.Bool
+	direct   *hosts // with session parameters
+	pooled   *hosts // without
+	isPooled atomic.Bool
+	open     *openConns
 }
+
+func (c *connector) Driver() driver.Driver { return &pq.Driver{} }
 
 // handshake is a connection being made, up to the last word of its handshake.
 type handshake struct {
 	ctx  context.Context
-	conn net.Conn // of several tried, the last is the one in use
+	conn *watchedConn // of several dialed, the last is the one in use
 	stop func() bool
 }
 
-// handshakeKey finds the opening in the context of a dial; there is none where a
+// handshakeKey finds the handshake in the context of a dial; there is none where a
 // cancel request is to be sent.
 type handshakeKey struct{}
 
-// dialer tells the opening what it has dialed. The driver bounds a handshake by
+// dialer tells the handshake what it has dialed. The driver bounds a handshake by
 // connect_timeout alone, so the end of the context cuts it off.
 type dialer struct{ dial net.Dialer }
 
 func (d dialer) DialContext(ctx context.Context, network, address string) (net.Conn, error) {
 	conn, err := d.dial.DialContext(ctx, network, address)
-	if o, ok := ctx.Value(handshakeKey{}).(*handshake); ok && err == nil {
-		o.end()
-		o.conn = conn
-		o.stop = context.AfterFunc(o.ctx, func() { _ = conn.SetDeadline(time.Now()) })
+	o, ok := ctx.Value(handshakeKey{}).(*handshake)
+	if !ok || err != nil {
+		return conn, err
 	}
-	return conn, err
+	o.end()
+	o.conn = &watchedConn{Conn: conn}
+	o.stop = context.AfterFunc(o.ctx, func() { _ = conn.SetDeadline(time.Now()) })
+	return o.conn, nil
 }
 
 func (o *handshake) end() {
@@ -75,31 +80,31 @@ func (d dialer) DialTimeout(network, address string, timeout time.Duration) (net
 }
 
 func newConnector(direct, pooled string) (*connector, error) {
-	c := &connector{}
-	for dsn, to := range map[string]**pq.Connector{direct: &c.Connector, pooled: &c.pooled} {
+	c := &connector{open: newOpenConns()}
+	for dsn, to := range map[string]**hosts{direct: &c.direct, pooled: &c.pooled} {
 		var err error
-		if *to, err = pq.NewConnector(dsn); err != nil {
+		if *to, err = newHosts(dsn); err != nil {
 			return nil, err
 		}
-		(*to).Dialer(dialer{})
+		(*to).moved = c.open.leaveOthers
 	}
 	return c, nil
 }
 
 func (c *connector) Connect(ctx context.Context) (driver.Conn, error) {
 	if c.isPooled.Load() {
-		return c.connect(ctx, c.pooled)
+		return c.pooled.connect(ctx, c.connect)
 	}
-	conn, err := c.connect(ctx, c.Connector)
+	conn, err := c.direct.connect(ctx, c.connect)
 	if sqlState(err) == "08P01" { // PgBouncer: unsupported startup parameter
-		if conn, err = c.connect(ctx, c.pooled); err == nil {
+		if conn, err = c.pooled.connect(ctx, c.connect); err == nil {
 			c.isPooled.Store(true)
 		}
 	}
 	return conn, err
 }
 
-func (c *connector) connect(ctx context.Context, by *pq.Connector) (driver.Conn, error) {
+func (c *connector) connect(ctx context.Context, host int, by *pq.Connector) (driver.Conn, error) {
 	o := &handshake{ctx: ctx}
 	defer o.end()
 	conn, err := by.Connect(context.WithValue(ctx, handshakeKey{}, o))
@@ -111,15 +116,42 @@ func (c *connector) connect(ctx context.Context, by *pq.Connector) (driver.Conn,
 		}
 		return nil, err
 	}
-	return &deadlineDriverConn{conn.(driverConn), &deadlineConn{conn: o.conn}}, nil
+	line := &deadlineConn{conn: o.conn, host: host, opened: time.Now()}
+	o.conn.silent = func() { c.open.suspect(host) }
+	c.open.add(line)
+	return &deadlineDriverConn{conn.(driverConn), line, c.open}, nil
 }
 
 // deadlineConn is the network connection under a connection of the database.
 type deadlineConn struct {
-	conn net.Conn
+	conn   net.Conn
+	host   int // its index in [hosts]
+	opened time.Time
+	stale  atomic.Bool // not to be used again
 
 	mu   sync.Mutex
-	turn int // of what is being done: the end of an earlier context is of no concern
+	turn int       // of what is being done: the end of an earlier context is of no concern
+	end  time.Time // of the connection, whatever is being done; zero: none
+}
+
+// setDeadline sets a deadline, but none after the end of the connection. The caller
+// holds l.mu.
+func (l *deadlineConn) setDeadline(t time.Time) {
+	if !l.end.IsZero() && (t.IsZero() || l.end.Before(t)) {
+		t = l.end
+	}
+	_ = l.conn.SetDeadline(t)
+}
+
+// leave ends the connection after grace.
+func (l *deadlineConn) leave(grace time.Duration) {
+	l.stale.Store(true)
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	if l.end.IsZero() {
+		l.end = time.Now().Add(grace)
+		l.setDeadline(l.end)
+	}
 }
 
 // during bounds what is done next by ctx: reading rows, too, which may go on
@@ -128,13 +160,13 @@ func (l *deadlineConn) during(ctx context.Context) {
 	l.mu.Lock()
 	l.turn++
 	turn := l.turn
-	_ = l.conn.SetDeadline(time.Time{})
+	l.setDeadline(time.Time{})
 	l.mu.Unlock()
 	context.AfterFunc(ctx, func() {
 		l.mu.Lock()
 		defer l.mu.Unlock()
 		if l.turn == turn {
-			_ = l.conn.SetDeadline(time.Now().Add(cancelGrace))
+			l.setDeadline(time.Now().Add(cancelGrace))
 		}
 	})
 }
@@ -147,7 +179,7 @@ func (l *deadlineConn) within(ctx context.Context, most time.Duration) {
 	if ctx.Err() != nil {
 		most = cancelGrace
 	}
-	_ = l.conn.SetDeadline(time.Now().Add(most))
+	l.setDeadline(time.Now().Add(most))
 }
 
 // driverConn is what the driver's connections can do.
@@ -167,6 +199,7 @@ type driverConn interface {
 type deadlineDriverConn struct {
 	driverConn
 	line *deadlineConn
+	open *openConns
 }
 
 func (c *deadlineDriverConn) ExecContext(ctx context.Context, query string, args []driver.NamedValue) (driver.Result, error) {
@@ -205,11 +238,18 @@ func (c *deadlineDriverConn) BeginTx(ctx context.Context, options driver.TxOptio
 // ResetSession is called when the connection is taken out of the pool. The
 // context of what was done last may have ended since.
 func (c *deadlineDriverConn) ResetSession(ctx context.Context) error {
+	if c.line.stale.Load() {
+		return driver.ErrBadConn
+	}
 	c.line.during(ctx)
 	return c.driverConn.ResetSession(ctx)
 }
 
+// IsValid is called when the connection is put back into the pool.
+func (c *deadlineDriverConn) IsValid() bool { return !c.line.stale.Load() && c.driverConn.IsValid() }
+
 func (c *deadlineDriverConn) Close() error {
+	c.open.remove(c.line)
 	c.line.within(context.Background(), cancelGrace)
 	return c.driverConn.Close()
 }

@@ -113,7 +113,9 @@ func outcomeWorker(o *SendResult) uuid.UUID { return o.Worker }
 const settles = `
 		(o.status = 'sent' OR i.claimed_by IS NOT DISTINCT FROM NULLIF(o.worker, '00000000-0000-0000-0000-000000000000'))`
 
-// settleInvitations looks up each by its user; see [takeInvitations].
+// settleInvitations looks up each by its user; see [takeInvitations]. An invitation
+// that never began to live was claimed in commits that a failover has lost: it is
+// sent again.
 const settleInvitations = `
 		WITH settled AS (
 			UPDATE invitations i
@@ -125,7 +127,8 @@ const settleInvitations = `
 			       updated_at = now()
 			  FROM unnest($1::uuid[], $2::bigint[], $3::text[], $4::bigint[], $5::bigint[], $6::bigint[], $7::text[], $8::bigint[], $9::uuid[])
 			    AS o (user_id, dispatch, status, wait, unknown, spared, words, generation, worker)
-			 WHERE i.user_id = o.user_id AND CASE i.status WHEN 'pending' THEN i.dispatch = o.dispatch AND ` + settles + ` END
+			 WHERE i.user_id = o.user_id AND CASE i.status WHEN 'pending' THEN i.dispatch = o.dispatch AND ` + settles + `
+			       AND (o.status <> 'sent' OR i.expires_at IS NOT NULL) END
 			RETURNING i.user_id, o.generation, i.import_id, i.status
 		), unmarked AS (
 			DELETE FROM invitation_handoffs h USING settled

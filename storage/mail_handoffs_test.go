@@ -137,3 +137,17 @@ func TestOutcomesOfAWorkerGivenUp(t *testing.T) {
 		})
 	}
 }
+
+// TestOutcomeOfALostClaim: a failover has lost the commit of the claim, so the mail is
+// as it was before, and is sent again.
+func TestOutcomeOfALostClaim(t *testing.T) {
+	t.Parallel()
+	o := newOutbox(t, "invitations")
+	out := o.claim(o.worker(), o.due())
+	o.exec(`UPDATE invitations SET claimed_by = NULL, claimed_until = NULL, attempts = 0, expires_at = NULL`)
+	o.record(out, roster.InvitationSent)
+	o.record(out, roster.InvitationPending)
+	if due := o.due(); len(due) != 1 || o.waiting() != 1 {
+		t.Errorf("due again: %v", due)
+	}
+}

@@ -23,6 +23,7 @@ import (
 // ordinary installation.
 type envOptions struct {
 	Settings map[string]string // of PostgreSQL
+	Standby  bool              // there is a standby, and DATABASE_URL names both
 	SMTP     smtptest.Config   // how the mail server behaves
 	Env      []string          // of the programs, after the ordinary ones
 	Redis    string            // its REDIS_URL; "": a server of the experiment's own
@@ -34,6 +35,7 @@ type testEnv struct {
 	*testing.T
 	postgres *postgres
 	line     *proxytest.Proxy  // between the programs and PostgreSQL
+	standby  *standby          // nil unless envOptions.Standby is set
 	redis    *redistest.Server // nil if envOptions.Redis is set
 	post     *mailSink
 	db       *sql.DB // bypasses the proxy
@@ -48,14 +50,17 @@ func newTestEnv(t *testing.T, s envOptions) *testEnv {
 	t.Helper()
 	h := &testEnv{T: t, postgres: startPostgres(t, s.Settings), client: impatient}
 	h.post = openPostbox(t, s.SMTP)
+	h.connect()
 	var database string
 	h.line, database = proxytest.Postgres(t, h.postgres.running.URL())
+	if s.Standby {
+		h.standby, database = startStandby(h, database)
+	}
 	if s.Redis == "" {
 		h.redis = redistest.Start(t)
 		s.Redis = h.redis.URL()
 	}
 	h.env = programtest.Env(database, s.Redis, h.post.url(), s.Env...)
-	h.connect()
 	if s.Migrate == "" {
 		s.Migrate = binaries
 	}

@@ -60,6 +60,15 @@ func removeStale() {
 
 func startPostgres(t *testing.T, settings map[string]string) *postgres {
 	t.Helper()
+	p := newPostgres(t, settings)
+	p.start()
+	return p
+}
+
+// newPostgres makes a cluster without starting it. All clusters of a run are copies
+// of one, so that any of them can be a standby of any other from its first start on.
+func newPostgres(t *testing.T, settings map[string]string) *postgres {
+	t.Helper()
 	from, err := template()
 	if err != nil {
 		t.Fatal(err)
@@ -79,7 +88,6 @@ func startPostgres(t *testing.T, settings map[string]string) *postgres {
 		}
 		os.RemoveAll(dir)
 	})
-	p.start()
 	return p
 }
 

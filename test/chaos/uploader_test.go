@@ -16,6 +16,7 @@ import (
 type uploader struct {
 	h     *testEnv
 	files []string
+	keys  int           // number of the first file, in its Idempotency-Key
 	pace  time.Duration // between two posts of one client
 	ids   []string      // of the imports, in the order of the files; "" if not yet accepted
 
@@ -55,7 +56,7 @@ func (p *uploader) post(atOnce int) {
 
 // once returns the id of the import, "" if the file was not accepted.
 func (p *uploader) once(k int) string {
-	a, err := p.h.tryPost(p.files[k], []string{"Idempotency-Key", fmt.Sprintf("file-%d", k)})
+	a, err := p.h.tryPost(p.files[k], []string{"Idempotency-Key", fmt.Sprintf("file-%d", p.keys+k)})
 	switch {
 	case err != nil:
 		if !p.mayBreak {
