@@ -16,6 +16,8 @@ const (
 	maxUndoTime      = 5 * time.Second // spent on continuing undos in one sweep
 	handoffRetention = 24 * time.Hour  // of hand-off marks that were never cleared
 	mailWorkerLook   = 2 * time.Second // between looks for heartbeats of mail workers
+	searchLook       = 5 * time.Second // between looks for users to make searchable
+	searchSettled    = 2 * time.Minute // age of users that are: until then some that are older may still be committed
 )
 
 // sweeper restarts stalled work and deletes expired data. Each period ticks
@@ -47,6 +49,7 @@ func (s *sweeper) run(ctx context.Context) {
 	all.Go(func() { s.repeat(ctx, "mail counts", s.purges, s.store.PurgeReplaced) })
 	all.Go(func() { s.repeat(ctx, "mail workers", mailWorkerLook, s.removeDeadMailWorkers) })
 	all.Go(func() { s.repeat(ctx, "mail refusals", s.purges, s.store.PurgeRefusals) })
+	all.Go(func() { s.repeatIfAny(ctx, "search", searchLook, s.searchBehind, s.updateSearch) })
 	all.Go(func() { s.remind(ctx) })
 	all.Go(func() { s.repeat(ctx, "missed imports", s.purges, s.noticeMissedImports) })
 	all.Wait()
@@ -74,6 +77,25 @@ func (s *sweeper) anyStalled(ctx context.Context) (bool, error) {
 func (s *sweeper) anyUndo(ctx context.Context) (bool, error) {
 	found, err := s.store.PendingUndos(ctx)
 	return len(found) > 0, err
+}
+
+func (s *sweeper) searchBehind(ctx context.Context) (bool, error) {
+	return s.store.UserSearchBehind(ctx, searchSettled)
+}
+
+// updateSearch makes users searchable, in small steps, until no more are left or an
+// import needs the database.
+func (s *sweeper) updateSearch(ctx context.Context) error {
+	for behind := true; behind && ctx.Err() == nil; {
+		done, err := s.store.UpdateUserSearch(ctx, searchSettled)
+		if err != nil || done {
+			return err
+		}
+		if behind, err = s.searchBehind(ctx); err != nil {
+			return err
+		}
+	}
+	return nil
 }
 
 // every calls do now and after each period until ctx ends.

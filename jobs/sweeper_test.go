@@ -144,3 +144,23 @@ func TestPurge(t *testing.T) {
 		}
 	}
 }
+
+// TestUsersBecomeSearchable: a worker makes blocks of users, for the search.
+func TestUsersBecomeSearchable(t *testing.T) {
+	t.Parallel()
+	h, q := newTestEnv(t), newQueue(t, redistest.URL(t))
+	if _, err := h.store.DB().Exec(`
+		INSERT INTO users (id, email, email_key, name)
+		SELECT ('01000000-0000-7000-8000-' || lpad(n::text, 12, '0'))::uuid, 'p' || n || '@example.com', 'p' || n || '@example.com', 'Person ' || n
+		  FROM generate_series(1, 100) n`); err != nil {
+		t.Fatal(err)
+	}
+	newMailEnv(h, post{}).work(q, jobs.WorkerConfig{})
+	poll(t, func() bool {
+		var n int
+		if err := h.store.DB().QueryRow(`SELECT count(*) FROM user_search`).Scan(&n); err != nil {
+			t.Fatal(err)
+		}
+		return n == 3
+	})
+}

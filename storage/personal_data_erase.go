@@ -265,6 +265,9 @@ func removeUser(ctx context.Context, tx *sqlx.Tx, id uuid.UUID) error {
 	if _, err := tx.ExecContext(ctx, `DELETE FROM users WHERE id = $1`, id); err != nil {
 		return err
 	}
+	if _, err := tx.ExecContext(ctx, forgetInSearch, id); err != nil {
+		return err
+	}
 	return countMoves(ctx, tx, gone)
 }
 

@@ -40,7 +40,14 @@ type UserFilter struct {
 // Users lists users, newest first unless the filter orders otherwise.
 func (s *Store) Users(ctx context.Context, f UserFilter) (_ []*roster.User, err error) {
 	defer translate(&err, "list users")
-	ids, err := s.userIDs(ctx, f)
+	find := s.userIDs
+	if f.Query != "" { // of few, the blocks of the search find them sooner
+		find = func(ctx context.Context, f UserFilter) ([]uuid.UUID, error) {
+			_, ids, err := s.foundUsers(ctx, f)
+			return ids, err
+		}
+	}
+	ids, err := find(ctx, f)
 	if err != nil {
 		return nil, err
 	}
@@ -67,9 +74,8 @@ func (s *Store) FindUsers(ctx context.Context, f UserFilter) (users []*roster.Us
 			return nil, total, err
 		}
 		ids, err = s.userIDs(ctx, f)
-	} else if total, ids, err = s.foundUsers(ctx, f); err == nil && total.More {
-		// Of so many, a page is soon full in any order that an index has.
-		ids, err = s.userIDs(ctx, f)
+	} else {
+		total, ids, err = s.foundUsers(ctx, f)
 	}
 	if err != nil {
 		return nil, total, err
@@ -99,15 +105,25 @@ func (s *Store) countAllUsers(ctx context.Context) (total UserTotal, err error) 
 	return UserTotal{N: int64(math.Round(estimate)), About: true}, nil
 }
 
-// foundUsers reads the table once, for both the total and the page; the page is
-// right unless there are more than are counted.
+// foundUsers reads the table once, for both the total and the page, unless there are
+// more than are counted: of so many, a page is soon full in any order that an index
+// has.
 func (s *Store) foundUsers(ctx context.Context, f UserFilter) (total UserTotal, ids []uuid.UUID, err error) {
 	key, sorted := userSortKeys[f.Order]
 	if !sorted {
 		key = "NULL"
 	}
-	where := f.where()
-	found := `SELECT u.id, ` + key + ` AS key FROM users u LEFT JOIN invitations i ON i.user_id = u.id ` + where.sql() + ` LIMIT ` + where.arg(countedUsers+1)
+	where, users := f.where(), "users"
+	if f.Query != "" {
+		state, err := s.searchState(ctx)
+		if err != nil {
+			return total, nil, err
+		}
+		if state.Changed <= searchMostChanged {
+			users = state.matches(where, f.Query)
+		}
+	}
+	found := `SELECT u.id, ` + key + ` AS key FROM ` + users + ` u LEFT JOIN invitations i ON i.user_id = u.id ` + where.sql() + ` LIMIT ` + where.arg(countedUsers+1)
 	page := &whereBuilder{args: where.args}
 	order := f.order(page, "u.key")
 	var row struct {
@@ -121,7 +137,8 @@ func (s *Store) foundUsers(ctx context.Context, f UserFilter) (total UserTotal, 
 		return total, nil, err
 	}
 	if row.N > countedUsers {
-		return UserTotal{N: countedUsers, More: true}, nil, nil
+		ids, err = s.userIDs(ctx, f)
+		return UserTotal{N: countedUsers, More: true}, ids, err
 	}
 	for _, id := range row.IDs {
 		parsed, err := uuid.Parse(id)
@@ -261,9 +278,7 @@ func (f UserFilter) where() *whereBuilder {
 }
 
 // containing is the condition that a user has ? in name, address or department.
-// strpos, not LIKE: a % or _ in what someone types means itself. Every row has
-// to be looked at: an index of parts of words would cost an import a tenth of
-// its speed. What is ASCII is looked for among ASCII letters put into lower
+// strpos, not LIKE: a % or _ in what someone types means itself. What is ASCII is looked for among ASCII letters put into lower
 // case, which takes half as long as to do it with all of Unicode; addresses
 // are in lower case already, in the form in which they are compared, which
 // differs from the one that people see in the names of international domains.
