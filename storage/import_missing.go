@@ -17,16 +17,6 @@ type MissingUser struct {
 	User *roster.User // as it is now
 }
 
-// SourceUser is a user of a source as a full roster knows them.
-type SourceUser struct {
-	ID       uuid.UUID
-	EmailKey string
-	Key      string // in the source; "" for none
-}
-
-// SourcePage is how many users are compared with a file at a time.
-const SourcePage = 20_000
-
 // ClearMissing forgets whom an earlier check found missing, and unless the import
 // is a dry run the hashes of its rows. [ErrClaimLost] means that nothing was written.
 func (s *Store) ClearMissing(ctx context.Context, c *Claim) (err error) {
@@ -51,48 +41,6 @@ func renewCheck(ctx context.Context, tx *sqlx.Tx, c *Claim) error {
 		return err
 	}
 	return affectedOne(r, ErrClaimLost)
-}
-
-// SourceUsers reads the next users of a source who are not disabled, in the order of
-// their ids behind after, at most limit. last is where to go on; zero: there are no
-// more.
-func (s *Store) SourceUsers(ctx context.Context, source string, after uuid.UUID, limit int) (users []SourceUser, last uuid.UUID, err error) {
-	defer translate(&err, "read users of source %s", source)
-	err = s.transact(ctx, func(tx *sqlx.Tx) error {
-		users, last, err = sourceUsers(ctx, tx, source, after, limit)
-		return err
-	})
-	return users, last, err
-}
-
-func sourceUsers(ctx context.Context, tx *sqlx.Tx, source string, after uuid.UUID, limit int) (users []SourceUser, last uuid.UUID, err error) {
-	if err := forceIndexOrder(ctx, tx); err != nil {
-		return nil, last, err
-	}
-	// Both sides are bounded: PostgreSQL may merge them, and would begin with the
-	// first key of the source for each page.
-	found, err := tx.QueryContext(ctx, `
-		SELECT u.id, u.email_key, COALESCE(k.external_id, '')
-		  FROM users u LEFT JOIN external_ids k ON k.user_id = u.id AND k.source = $1 AND k.user_id > $2
-		 WHERE u.id > $2 AND u.status <> 'disabled'
-		   AND (k.user_id IS NOT NULL OR EXISTS (SELECT FROM imports i WHERE i.id = u.import_id AND i.source = $1))
-		 ORDER BY u.id LIMIT $3`, Matching{Source: source}.source(), after, limit)
-	if err != nil {
-		return nil, last, err
-	}
-	defer found.Close()
-	users = make([]SourceUser, 0, limit)
-	for found.Next() {
-		var u SourceUser
-		if err := found.Scan(&u.ID, &u.EmailKey, &u.Key); err != nil {
-			return nil, last, err
-		}
-		users = append(users, u)
-	}
-	if len(users) == limit {
-		last = users[len(users)-1].ID
-	}
-	return users, last, found.Err()
 }
 
 // NoteMissing notes those of a source's users who are not present, and returns how

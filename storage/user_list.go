@@ -269,7 +269,8 @@ func (f UserFilter) where() *whereBuilder {
 		            OR EXISTS (SELECT FROM imports o WHERE o.id = u.import_id AND o.source = ?))`, f.Source)
 	}
 	if f.ImportID != uuid.Nil {
-		where.add("u.import_id = ?", f.ImportID)
+		// The ids of an import's users are close together: they are read by the primary key.
+		where.add("u.import_id = ? AND u.id >= (SELECT first_user_id FROM imports WHERE id = ?) AND u.id <= (SELECT last_user_id FROM imports WHERE id = ?)", f.ImportID)
 	}
 	if f.Query != "" {
 		where.add(containing(f.Query), f.Query)

@@ -46,14 +46,14 @@ func (s *Store) searchState(ctx context.Context) (state searchState, err error) 
 // matches is a table expression of the users who may match the query, in place of
 // users. Whoever is in a block that has the text, or not in the blocks as of now, may.
 func (state searchState) matches(where *whereBuilder, query string) string {
-	builtTo, position := where.arg(state.BuiltTo), where.arg(state.Position)
+	builtTo, position, text := where.arg(state.BuiltTo), where.arg(state.Position), where.arg(query)
 	return `(
-		WITH changed AS MATERIALIZED (
-			SELECT DISTINCT e.id FROM user_changes c, unnest(c.user_ids) AS e (id) WHERE c.position > ` + position + ` AND e.id <= ` + builtTo + `)
-		SELECT u.* FROM user_search s JOIN users u ON u.id > s.after AND u.id <= s.upto
-		 WHERE strpos(s.text, lower(` + where.arg(query) + `)) > 0 AND u.id NOT IN (SELECT id FROM changed)
+		SELECT u.* FROM user_search s JOIN users u ON u.id > s.after AND u.id <= s.upto WHERE strpos(s.text, lower(` + text + `)) > 0
 		 UNION ALL
-		SELECT u.* FROM changed c CROSS JOIN LATERAL (SELECT * FROM users u WHERE u.id = c.id OFFSET 0) u -- one by one, whatever the planner expects
+		SELECT u.*
+		  FROM (SELECT DISTINCT e.id FROM user_changes c, unnest(c.user_ids) AS e (id) WHERE c.position > ` + position + ` AND e.id <= ` + builtTo + `) changed
+		 CROSS JOIN LATERAL (SELECT * FROM users u WHERE u.id = changed.id OFFSET 0) u -- one by one, whatever the planner expects
+		 WHERE strpos((SELECT s.text FROM user_search s WHERE s.upto >= u.id ORDER BY s.upto LIMIT 1), lower(` + text + `)) = 0 -- or they are above
 		 UNION ALL
 		SELECT u.* FROM users u WHERE u.id > ` + builtTo + `)`
 }

@@ -166,6 +166,7 @@ func TestManyUsers(t *testing.T) {
 	h.exec(`INSERT INTO users (id, email, email_key, name, import_id)
 	        SELECT ('00000000-0000-7000-8000-' || lpad(n::text, 12, '0'))::uuid, 'm' || n || '@example.com', 'm' || n || '@example.com', 'Member ' || n, $1
 	          FROM generate_series(1, 10000) n`, importID)
+	h.exec(`UPDATE imports SET first_user_id = '00000000-0000-7000-8000-000000000001' WHERE id = $1`, importID)
 	for name, c := range map[string]struct {
 		filter storage.UserFilter
 		total  storage.UserTotal

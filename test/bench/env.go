@@ -169,8 +169,10 @@ func (l *env) startRedis(ctx context.Context) error {
 	}
 }
 
-func (l *env) redis() *redis.Client {
-	options, err := redis.ParseURL(l.redisURL)
+func (l *env) redis() *redis.Client { return connectRedis(l.redisURL) }
+
+func connectRedis(url string) *redis.Client {
+	options, err := redis.ParseURL(url)
 	if err != nil {
 		panic(err) // it is our own URL
 	}

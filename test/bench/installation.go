@@ -30,7 +30,10 @@ type settings struct {
 
 const adminToken = "a-token-of-the-benchmarks-of-32-characters"
 
-// installation is one installation: its own database, an emptied Redis, the API
+// redisDatabases is how many databases a Redis has by default.
+const redisDatabases = 16
+
+// installation is one installation: its own database, an empty database in Redis, the API
 // and workers as processes.
 type installation struct {
 	*env
@@ -64,13 +67,16 @@ func (l *env) open(ctx context.Context, s settings) (_ *installation, err error)
 		return nil, err
 	}
 	h.closers = append(h.closers, h.db.Close)
-	client := l.redis()
-	defer client.Close()
-	if err := client.FlushAll(ctx).Err(); err != nil {
+	// Two installations may be open at the same time, and must not take each
+	// other's tasks.
+	redisURL := fmt.Sprintf("%s/%d", strings.TrimSuffix(l.redisURL, "/0"), l.opened%redisDatabases)
+	client := connectRedis(redisURL)
+	h.closers = append(h.closers, client.Close, func() error { return client.FlushDB(context.Background()).Err() })
+	if err := client.FlushDB(ctx).Err(); err != nil {
 		return nil, err
 	}
 	env := []string{
-		"DATABASE_URL=" + l.databaseURL(name), "REDIS_URL=" + l.redisURL,
+		"DATABASE_URL=" + l.databaseURL(name), "REDIS_URL=" + redisURL,
 		"ROLLCALL_SECRET=0123456789abcdef0123456789abcdef", "ADMIN_API_TOKEN=" + adminToken,
 		"ROLLCALL_LISTEN=127.0.0.1:0", "ROLLCALL_METRICS_LISTEN=", "ROLLCALL_LOG=json",
 	}

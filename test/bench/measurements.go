@@ -34,5 +34,8 @@ var measurements = []measurement{
 	{"capacity", measureCapacity},
 	{"error-report", measureErrorReport},
 	{"panel", measurePanel},
+	{"search", measureSearch},
+	{"growth", measureGrowth},
+	{"bloat", measureBloat},
 	{"watching", measureWatching},
 }
