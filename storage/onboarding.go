@@ -97,6 +97,11 @@ func (s *Store) Onboarding(ctx context.Context, scope OnboardingScope, limit int
 	defer translate(&err, "count onboarding")
 	err = s.transact(ctx, func(tx *sqlx.Tx) error {
 		o = Onboarding{}
+		// For an import among many PostgreSQL expects one user in its range of ids, and
+		// would read the range of invitations once for each user that there is.
+		if _, err := tx.ExecContext(ctx, `SET LOCAL enable_nestloop = off`); err != nil {
+			return err
+		}
 		where, empty, err := scope.where(ctx, tx)
 		if err != nil || empty {
 			return err

@@ -34,7 +34,7 @@ func measureBloat(ctx context.Context, l *env) (_ []Line, err error) {
 	if _, err := h.night(ctx, rosterFile{people: people}, imported{Imported: int64(people)}, "send_invitations", "false"); err != nil {
 		return nil, err
 	}
-	tables := []string{"users", "invitations", "external_ids", "user_search"}
+	tables := []string{"users", "invitations", "external_ids"}
 	var lines []Line
 	for _, table := range tables {
 		lines = append(lines, Line{What: fmt.Sprintf("%s after %d nights with %s people", table, nights, thousands(people)), Unit: "MB",
@@ -53,7 +53,7 @@ func measureBloat(ctx context.Context, l *env) (_ []Line, err error) {
 		if n != settledNights && n != nights {
 			continue
 		}
-		if err := sleep(ctx, min(5*time.Second, time.Duration(float64(5*time.Second)*l.scale))); err != nil { // for autovacuum, and the search
+		if err := sleep(ctx, min(5*time.Second, time.Duration(float64(5*time.Second)*l.scale))); err != nil { // for autovacuum
 			return nil, err
 		}
 		for i, table := range tables {

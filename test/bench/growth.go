@@ -175,6 +175,7 @@ func (h *installation) lookAround(ctx context.Context) (looks []look, err error)
 		{"page: imports", page("/admin/imports")},
 		{"page: an import", page("/admin/imports/" + last)},
 		{"page: an import of the past", page("/admin/imports/" + past)},
+		{"page: onboarding of an import", page("/admin/onboarding?import=" + past)},
 		{"page: audit log", page("/admin/audit")},
 		{"page: upload", page("/admin/users/import")},
 		{"API: users", call("/users?limit=100")},

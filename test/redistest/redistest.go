@@ -2,13 +2,14 @@
 
 // Package redistest gives each test a real Redis of its own.
 //
-// It is a redis-server from PATH on a free loopback port, without persistence,
-// which starts in some 10 ms. Without one the test is skipped, or fails if
-// ROLLCALL_REQUIRE_ALL=1.
+// It is a redis-server from PATH, or the program that ROLLCALL_REDIS_SERVER names,
+// such as valkey-server: on a free loopback port, without persistence, started in
+// some 10 ms. Without one the test is skipped, or fails if ROLLCALL_REQUIRE_ALL=1.
 package redistest
 
 import (
 	"bytes"
+	"cmp"
 	"context"
 	"crypto/tls"
 	"errors"
@@ -82,7 +83,7 @@ func Start(t testing.TB) *Server {
 
 func find(t testing.TB) string {
 	t.Helper()
-	program, err := exec.LookPath("redis-server")
+	program, err := exec.LookPath(cmp.Or(os.Getenv("ROLLCALL_REDIS_SERVER"), "redis-server"))
 	if err != nil {
 		missing(t, err)
 	}
