@@ -76,7 +76,7 @@ func TestImportsWithLongWarningsArePaged(t *testing.T) {
 	for n := range 900 {
 		fmt.Fprintf(&header, ",column %d%s", n, strings.Repeat("-", 900))
 	}
-	const imports = 12
+	const imports = 6
 	for range imports {
 		h.imported(header.String()+"\n", field{"dry_run", "", "true"})
 	}

@@ -40,14 +40,12 @@ type UserFilter struct {
 // Users lists users, newest first unless the filter orders otherwise.
 func (s *Store) Users(ctx context.Context, f UserFilter) (_ []*roster.User, err error) {
 	defer translate(&err, "list users")
-	find := s.userIDs
-	if f.Query != "" { // of few, the blocks of the search find them sooner
-		find = func(ctx context.Context, f UserFilter) ([]uuid.UUID, error) {
-			_, ids, err := s.foundUsers(ctx, f)
-			return ids, err
-		}
+	var ids []uuid.UUID
+	if f.Query != "" { // if few have it, the blocks of the search find them sooner
+		_, ids, err = s.foundUsers(ctx, f, f.Limit)
+	} else {
+		ids, err = s.userIDs(ctx, f)
 	}
-	ids, err := find(ctx, f)
 	if err != nil {
 		return nil, err
 	}
@@ -75,7 +73,7 @@ func (s *Store) FindUsers(ctx context.Context, f UserFilter) (users []*roster.Us
 		}
 		ids, err = s.userIDs(ctx, f)
 	} else {
-		total, ids, err = s.foundUsers(ctx, f)
+		total, ids, err = s.foundUsers(ctx, f, countedUsers)
 	}
 	if err != nil {
 		return nil, total, err
@@ -106,9 +104,8 @@ func (s *Store) countAllUsers(ctx context.Context) (total UserTotal, err error) 
 }
 
 // foundUsers reads the table once, for both the total and the page, unless there are
-// more than are counted: of so many, a page is soon full in any order that an index
-// has.
-func (s *Store) foundUsers(ctx context.Context, f UserFilter) (total UserTotal, ids []uuid.UUID, err error) {
+// more than most: of so many, a page is soon full in any order that an index has.
+func (s *Store) foundUsers(ctx context.Context, f UserFilter, most int) (total UserTotal, ids []uuid.UUID, err error) {
 	key, sorted := userSortKeys[f.Order]
 	if !sorted {
 		key = "NULL"
@@ -123,7 +120,7 @@ func (s *Store) foundUsers(ctx context.Context, f UserFilter) (total UserTotal, 
 			users = state.matches(where, f.Query)
 		}
 	}
-	found := `SELECT u.id, ` + key + ` AS key FROM ` + users + ` u LEFT JOIN invitations i ON i.user_id = u.id ` + where.sql() + ` LIMIT ` + where.arg(countedUsers+1)
+	found := `SELECT u.id, ` + key + ` AS key FROM ` + users + ` u LEFT JOIN invitations i ON i.user_id = u.id ` + where.sql() + ` LIMIT ` + where.arg(most+1)
 	page := &whereBuilder{args: where.args}
 	order := f.order(page, "u.key")
 	var row struct {
@@ -136,9 +133,9 @@ func (s *Store) foundUsers(ctx context.Context, f UserFilter) (total UserTotal, 
 	if err := s.db.GetContext(ctx, &row, query, page.args...); err != nil {
 		return total, nil, err
 	}
-	if row.N > countedUsers {
+	if row.N > int64(most) {
 		ids, err = s.userIDs(ctx, f)
-		return UserTotal{N: countedUsers, More: true}, ids, err
+		return UserTotal{N: int64(most), More: true}, ids, err
 	}
 	for _, id := range row.IDs {
 		parsed, err := uuid.Parse(id)

@@ -53,7 +53,7 @@ func (state searchState) matches(where *whereBuilder, query string) string {
 		SELECT u.*
 		  FROM (SELECT DISTINCT e.id FROM user_changes c, unnest(c.user_ids) AS e (id) WHERE c.position > ` + position + ` AND e.id <= ` + builtTo + `) changed
 		 CROSS JOIN LATERAL (SELECT * FROM users u WHERE u.id = changed.id OFFSET 0) u -- one by one, whatever the planner expects
-		 WHERE strpos((SELECT s.text FROM user_search s WHERE s.upto >= u.id ORDER BY s.upto LIMIT 1), lower(` + text + `)) = 0 -- or they are above
+		 WHERE COALESCE(strpos((SELECT s.text FROM user_search s WHERE s.upto >= u.id ORDER BY s.upto LIMIT 1), lower(` + text + `)), 0) = 0 -- or they are above
 		 UNION ALL
 		SELECT u.* FROM users u WHERE u.id > ` + builtTo + `)`
 }

@@ -22,7 +22,7 @@ const (
 // old versions of rows took is used again, so the tables stop growing, but for the
 // history of imports and changes, which retention ends.
 func measureBloat(ctx context.Context, l *env) (_ []Line, err error) {
-	people, nights := l.scaled(20_000), manyNights
+	people, nights := max(2*goneEvery, l.scaled(20_000)), manyNights
 	if l.scale < 0.01 {
 		nights = settledNights + 2 // the smoke test
 	}

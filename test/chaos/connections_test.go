@@ -13,9 +13,9 @@ import (
 // posted and rows are imported.
 func TestConnectionsExhausted(t *testing.T) {
 	parallel(t)
-	const connections = 28
+	const connections = 32
 	length := time.Duration(sized(6, 40)) * time.Second
-	h := newTestEnv(t, envOptions{Settings: map[string]string{"max_connections": "28"}})
+	h := newTestEnv(t, envOptions{Settings: map[string]string{"max_connections": "32"}})
 	l := newLoad("exhaust", sized(30, 400), sized(20, 100))
 	calm := undisturbed(h, l)
 	h.startAPI()
