@@ -113,7 +113,7 @@ func TestStandbyPromoted(t *testing.T) {
 
 func standbyPromoted(t *testing.T, whileMail, hostGone bool) {
 	h := newTestEnv(t, envOptions{Standby: true, Settings: syncStandby})
-	l := newLoad("standby", 4, sized(2_500, 25_000))
+	l := newLoad("standby", 4, sized(1_000, 25_000))
 	calm := undisturbed(h, l)
 	h.startAPI()
 	workers := 2
