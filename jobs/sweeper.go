@@ -17,7 +17,7 @@ const (
 	handoffRetention = 24 * time.Hour  // of hand-off marks that were never cleared
 	mailWorkerLook   = 2 * time.Second // between looks for heartbeats of mail workers
 	searchLook       = 5 * time.Second // between looks for users to make searchable
-	searchSettled    = 2 * time.Minute // age of users that are: until then some that are older may still be committed
+	searchSettled    = 2 * time.Minute // how old an id must be: until then, transactions may still add users with older ids
 )
 
 // sweeper restarts stalled work and deletes expired data. Each period ticks

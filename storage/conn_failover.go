@@ -12,10 +12,9 @@ import (
 // still take. A server that is there has answered by then.
 const leaveGrace = 2 * time.Second
 
-// openConns are the open connections of a pool. When a server falls silent, those in
-// the pool would each cost somebody the time of his context, one after the other.
-// And once another server has taken over, nothing is to be done on the former
-// one.
+// openConns are the open connections of a pool. After a server has fallen silent, each
+// of them would make one more call wait until its context ends. And once another
+// server has taken over, nothing may go on with the former one.
 type openConns struct {
 	mu  sync.Mutex
 	all map[*deadlineConn]struct{}

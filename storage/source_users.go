@@ -52,7 +52,7 @@ func sourceUsers(ctx context.Context, tx *sqlx.Tx, source string, after uuid.UUI
 		users = append(users, more...)
 		return err
 	}
-	for _, r := range append(ranges, idRangeOf{lastID, lastID}) {
+	for _, r := range append(ranges, idSpan{uuid.Max, uuid.Max}) {
 		if bytes.Compare(after[:], r.First[:]) < 0 {
 			if err := read(keyedUsers, after, r.First); err != nil {
 				return nil, last, err
@@ -86,16 +86,13 @@ const createdOrKeyedUsers = `
 	   AND (k.user_id IS NOT NULL OR EXISTS (SELECT FROM imports i WHERE i.id = u.import_id AND i.source = $4))
 	 ORDER BY u.id LIMIT $5`
 
-// idRangeOf is a range of ids, the ends included.
-type idRangeOf struct{ First, Last uuid.UUID }
-
-// lastID is behind all others.
-var lastID = uuid.Max
+// idSpan is a range of ids, both ends included.
+type idSpan struct{ First, Last uuid.UUID }
 
 // sourceRanges returns where behind an id the users are whom imports of a source have
 // created: ranges that follow each other, with at most a page of other users between
 // two imports in one range.
-func sourceRanges(ctx context.Context, tx *sqlx.Tx, source string, after uuid.UUID) (ranges []idRangeOf, err error) {
+func sourceRanges(ctx context.Context, tx *sqlx.Tx, source string, after uuid.UUID) (ranges []idSpan, err error) {
 	var imports []struct {
 		First    uuid.UUID `db:"first_user_id"`
 		Last     uuid.UUID `db:"last_user_id"`
@@ -119,7 +116,7 @@ func sourceRanges(ctx context.Context, tx *sqlx.Tx, source string, after uuid.UU
 				ranges[n-1].Last = i.Last
 			}
 		default:
-			ranges = append(ranges, idRangeOf{i.First, i.Last})
+			ranges = append(ranges, idSpan{i.First, i.Last})
 		}
 		others = 0
 	}

@@ -276,10 +276,11 @@ func (f UserFilter) where() *whereBuilder {
 }
 
 // containing is the condition that a user has ? in name, address or department.
-// strpos, not LIKE: a % or _ in what someone types means itself. What is ASCII is looked for among ASCII letters put into lower
-// case, which takes half as long as to do it with all of Unicode; addresses
-// are in lower case already, in the form in which they are compared, which
-// differs from the one that people see in the names of international domains.
+// strpos, not LIKE: a % or _ in what someone types means itself. What is ASCII
+// is looked for among ASCII letters put into lower case, which takes half as
+// long as to do it with all of Unicode; addresses are in lower case already, in
+// the form in which they are compared, which differs from the one that people
+// see in the names of international domains.
 func containing(query string) string {
 	if strings.IndexFunc(query, func(r rune) bool { return r > 0x7f }) >= 0 {
 		return `(strpos(lower(u.name), lower(?)) > 0 OR strpos(lower(u.email), lower(?)) > 0 OR strpos(lower(u.department), lower(?)) > 0)`

@@ -68,11 +68,11 @@ func (s *Store) UserSearchBehind(ctx context.Context, settled time.Duration) (be
 		            ELSE EXISTS (SELECT FROM user_changes c WHERE c.position > s.position)
 		              OR EXISTS (SELECT FROM users u WHERE u.id > s.built_to AND u.id < $1 ORDER BY u.id OFFSET $3 LIMIT 1)
 		       END, false)
-		  FROM user_search_state s`, before(time.Now().Add(-settled)), seconds(searchLag), searchBlock-1)
+		  FROM user_search_state s`, firstIDAt(time.Now().Add(-settled)), seconds(searchLag), searchBlock-1)
 }
 
-// before is the least UUIDv7 of a time (RFC 9562, section 5.7).
-func before(t time.Time) (id uuid.UUID) {
+// firstIDAt is the lowest UUIDv7 of a time (RFC 9562, section 5.7).
+func firstIDAt(t time.Time) (id uuid.UUID) {
 	for ms, i := t.UnixMilli(), 5; i >= 0; ms, i = ms>>8, i-1 {
 		id[i] = byte(ms)
 	}
@@ -128,7 +128,7 @@ func (state *searchState) beginAgain(ctx context.Context, tx *sqlx.Tx) (lost boo
 	return true, err
 }
 
-// followChanges writes anew the blocks of users who have changed.
+// followChanges rewrites the blocks of users who have changed.
 func (state *searchState) followChanges(ctx context.Context, tx *sqlx.Tx) (changed bool, err error) {
 	var through sql.NullInt64
 	if err := tx.GetContext(ctx, &through, `
@@ -159,7 +159,7 @@ func (state *searchState) addBlocks(ctx context.Context, tx *sqlx.Tx, settled ti
 		          FROM (SELECT u.id, (row_number() OVER (ORDER BY u.id) - 1) / $3 AS block, `+searchText+` AS text
 		                  FROM users u WHERE u.id > $1 AND u.id < $2 ORDER BY u.id LIMIT $3 * $4) u
 		         GROUP BY block HAVING count(*) = $3) b`,
-		state.BuiltTo, before(time.Now().Add(-settled)), searchBlock, searchBlocksAtOnce)
+		state.BuiltTo, firstIDAt(time.Now().Add(-settled)), searchBlock, searchBlocksAtOnce)
 	if err != nil {
 		return 0, err
 	}
@@ -170,7 +170,7 @@ func (state *searchState) addBlocks(ctx context.Context, tx *sqlx.Tx, settled ti
 	return added, err
 }
 
-// forgetInSearch takes a user who is gone out of the blocks.
+// forgetInSearch rewrites the block of a user who was deleted.
 const forgetInSearch = `
 	UPDATE user_search s
 	   SET text = COALESCE((SELECT string_agg(` + searchText + `, E'\x01') FROM users u WHERE u.id > s.after AND u.id <= s.upto), '')
